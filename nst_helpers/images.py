@@ -1,0 +1,252 @@
+"""Pictures in and out: files and arrays to tensors, and back.
+
+An image is a float32 tensor (1, 3, H, W), RGB, in [0, 1]. This is the only module that
+knows of EXIF, transparency, bit depths and colour orders.
+"""
+
+import io
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from .files import InputError, write_file
+
+try:
+    import cv2
+except ImportError as error:  # a bare server has no libGL
+    raise ImportError(
+        f"OpenCV cannot start ({error}): on a computer without a display, "
+        "pip uninstall opencv-python, then pip install opencv-python-headless"
+    ) from None
+
+MAX_PIXELS = 64_000_000
+MIN_SIDE = 16  # VGG19 halves the picture four times
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+
+
+def load_image(
+    source: str | os.PathLike | bytes | np.ndarray, long_side: int | None = None
+) -> Tensor:
+    """Read a picture as an image tensor.
+
+    The camera's orientation (EXIF) is obeyed, transparency is laid on white, and grey,
+    16-bit, palette and CMYK pictures become RGB. Of an animation, the first frame.
+
+    Args:
+        source: a path, the bytes of an image file, or an array (H, W), (H, W, 1), ...
+            (H, W, 4): grey, grey + alpha, RGB or RGBA, uint8, uint16 or float in [0, 1].
+        long_side: bring the longer side to this many pixels, keeping the shape.
+
+    Returns:
+        (1, 3, H, W) float32 RGB in [0, 1].
+
+    Raises:
+        InputError: missing, a folder, empty, not an image, cut off, over 64 megapixels,
+            or a side under 16 pixels; the line names the file.
+    """
+    if isinstance(source, np.ndarray):
+        name, pixels = "the array", source
+    elif isinstance(source, bytes):
+        name = "the uploaded data"
+        if not source:
+            raise InputError(f"{name}: empty (0 bytes); choose the picture again")
+        pixels = _decode(io.BytesIO(source), name)
+    else:
+        name = os.fspath(source)
+        pixels = _decode(_find(name), name)
+    pixels = _to_rgb(pixels, name)
+    height, width = pixels.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"{name}: {width}x{height} pixels; each side needs at least {MIN_SIDE}"
+        )
+    image = to_tensor(pixels)
+    return image if long_side is None else resize(image, long_side)
+
+
+def _find(name: str) -> Path:
+    """Return the path of a file that is there and not empty."""
+    path = Path(name).expanduser()
+    try:
+        if path.is_dir():
+            raise InputError(f"{name}: this is a folder; name a picture inside it")
+        if not path.exists():
+            raise InputError(f"{name}: no such file; check the spelling and the folder")
+        if not path.is_file() or path.stat().st_size == 0:
+            raise InputError(f"{name}: empty; copy or download the picture again")
+    except OSError as error:
+        raise InputError(f"{name}: cannot be opened: {error.strerror}") from error
+    return path
+
+
+def _decode(file: Path | io.BytesIO, name: str) -> np.ndarray:
+    """Decode an image file to an array that _to_rgb understands."""
+    too_large = (
+        f"{name}: larger than {MAX_PIXELS // 10**6} megapixels; "
+        "make it smaller in any picture viewer first"
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as opened:  # reads the header only
+                if opened.width * opened.height > MAX_PIXELS:
+                    raise InputError(too_large)
+                upright = ImageOps.exif_transpose(opened)
+        if upright.mode.startswith("I;16") or upright.mode == "F":
+            return np.asarray(upright)
+        return np.asarray(
+            upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+        )
+    except InputError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise InputError(too_large) from None
+    except UnidentifiedImageError:
+        raise InputError(
+            f"{name}: not an image that can be read here; save it as JPEG or PNG"
+        ) from None
+    except PermissionError as error:
+        raise InputError(f"{name}: cannot be opened: {error.strerror}") from error
+    except Exception as error:  # decoders raise whatever a broken file provokes
+        raise InputError(
+            f"{name}: broken or cut off ({error}); copy or download it again"
+        ) from error
+
+
+def _to_rgb(pixels: np.ndarray, name: str) -> np.ndarray:
+    """Bring an array of any depth and channel count to (H, W, 3) float32 in [0, 1]."""
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
+        raise InputError(
+            f"{name}: its shape is {pixels.shape}; an image is (height, width) or "
+            "(height, width, 1 to 4 channels)"
+        )
+    if pixels.dtype.kind == "f":
+        pixels = pixels.astype(np.float32)
+        if not ((pixels >= 0) & (pixels <= 1)).all():
+            raise InputError(f"{name}: its numbers must lie in [0, 1]; divide by 255?")
+    elif pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2:
+        pixels = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+    else:
+        raise InputError(
+            f"{name}: numbers of type {pixels.dtype}; use uint8, uint16 or float"
+        )
+    if pixels.shape[2] in (2, 4):  # the last channel is alpha: lay the rest on white
+        colour, alpha = pixels[..., :-1], pixels[..., -1:]
+        pixels = colour * alpha + (1 - alpha)
+    return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+
+
+def to_tensor(pixels: np.ndarray) -> Tensor:
+    """Turn an array (H, W, 3) into an image tensor (1, 3, H, W) float32."""
+    channels_first = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
+    return torch.from_numpy(channels_first)[None]
+
+
+def to_array(image: Tensor) -> np.ndarray:
+    """Turn an image tensor (1, 3, H, W) into an array (H, W, 3) float32 in [0, 1]."""
+    return image.detach()[0].permute(1, 2, 0).float().cpu().numpy().clip(0, 1)
+
+
+def to_bytes(image: Tensor) -> np.ndarray:
+    """Turn an image tensor (1, 3, H, W) into an array (H, W, 3) uint8."""
+    return (to_array(image) * 255).round().astype(np.uint8)
+
+
+def resize(image: Tensor, long_side: int) -> Tensor:
+    """Bring the longer side of an image to long_side pixels, keeping its shape.
+
+    Shrinking averages areas (no moiré from whiskers or brush strokes); enlarging
+    interpolates cubically.
+
+    Args:
+        image: (1, 3, H, W) in [0, 1].
+        long_side: pixels.
+
+    Returns:
+        (1, 3, h, w) in [0, 1] with max(h, w) = long_side, on the CPU.
+
+    Raises:
+        InputError: the short side would fall under 16 pixels.
+    """
+    height, width = image.shape[2:]
+    scale = long_side / max(height, width)
+    if scale == 1:
+        return image
+    size = round(width * scale), round(height * scale)
+    if min(size) < MIN_SIDE:
+        raise InputError(
+            f"a picture of {width}x{height} pixels would become {size[0]}x{size[1]}; "
+            f"each side needs at least {MIN_SIDE}: choose a larger size or crop it"
+        )
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return to_tensor(cv2.resize(to_array(image), size, interpolation=method).clip(0, 1))
+
+
+def fit_inside(image: Tensor, height: int, width: int) -> Tensor:
+    """Bring an image, whole and undistorted, into a frame; mirror it to fill the rest.
+
+    Args:
+        image: (1, 3, H, W) in [0, 1].
+        height: of the frame, in pixels.
+        width: of the frame, in pixels.
+
+    Returns:
+        (1, 3, height, width) in [0, 1], on the CPU.
+    """
+    scale = min(height / image.shape[2], width / image.shape[3])
+    pixels = to_array(resize(image, round(scale * max(image.shape[2:]))))
+    down, right = height - pixels.shape[0], width - pixels.shape[1]
+    borders = (down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0)
+    return to_tensor(np.pad(pixels, borders, mode="symmetric"))
+
+
+def save_image(image: Tensor, path: str | os.PathLike) -> None:
+    """Write an image as PNG, JPEG, WebP, TIFF or BMP, by the ending of the name.
+
+    The file is written whole or not at all.
+
+    Args:
+        image: (1, 3, H, W) in [0, 1]; what lies outside is cut off.
+        path: the file to write.
+
+    Raises:
+        InputError: an unknown ending, an image that is not one, or no way to write.
+    """
+    if image.ndim != 4 or image.shape[:2] != (1, 3) or not image.isfinite().all():
+        raise InputError(f"{path}: not saved: the image is no finite (1, 3, H, W)")
+    encoded = io.BytesIO()
+    Image.fromarray(to_bytes(image)).save(encoded, check_ending(path), quality=95)
+    write_file(path, encoded.getvalue())
+
+
+def check_ending(path: str | os.PathLike) -> str:
+    """Find the image format that the ending of a name asks for.
+
+    Args:
+        path: of the file to write.
+
+    Returns:
+        Pillow's name of the format.
+
+    Raises:
+        InputError: an ending that save_image cannot write; the line lists those it can.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in FORMATS:
+        raise InputError(f"{path}: end the name in one of {', '.join(FORMATS)}")
+    return FORMATS[ending]

@@ -1,0 +1,152 @@
+"""Every choice of a run in one place, checked, and as a recipe in a file."""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .files import InputError, write_file
+from .vgg import check_layers
+
+RECIPE_VERSION = 1
+CHOICES = {
+    "start": ("content", "noise", "style"),
+    "optimizer": ("lbfgs", "adam"),
+    "pooling": ("avg", "max"),
+    "device": ("auto", "cpu", "cuda", "mps"),
+}
+LIMITS = {  # field: smallest, largest
+    "content_weight": (0.0, 1e6),
+    "style_weight": (0.0, 1e6),
+    "tv_weight": (0.0, 1e6),
+    "steps": (1, 100_000),
+    "size": (16, 4096),
+    "seed": (0, 2**32 - 1),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hold every choice of a run, so that it can be repeated or handed on.
+
+    Args:
+        content_weight: α, how much the photo's content counts, 0 to 1e6.
+        style_weight: β, how much the painting's style counts, 0 to 1e6.
+        tv_weight: how much smoothness counts, 0 to 1e6.
+        content_layers: {layer: weight}; weights count relative to each other.
+        style_layers: {layer: weight}; the early layers carry ink and palette, the late
+            ones larger shapes.
+        steps: iterations of the optimiser, 1 to 100,000.
+        size: long side of the result in pixels, 16 to 4096.
+        start: "content" (the photo), "noise" or "style" (the painting).
+        optimizer: "lbfgs" or "adam".
+        seed: chooses the noise and the random weights, 0 to 2³² − 1.
+        weights: of the network, see VGG19.
+        pooling: "avg" or "max", see VGG19.
+        device: "auto" (the best there is), "cpu", "cuda" or "mps".
+
+    Raises:
+        InputError: a value out of its range; the line names it.
+
+    Source: Gatys et al. 2016, equation 7, with relative losses and a smoothness term.
+    """
+
+    content_weight: float = 1.0
+    style_weight: float = 100.0
+    tv_weight: float = 0.02
+    content_layers: dict[str, float] = field(default_factory=lambda: {"conv4_2": 1.0})
+    style_layers: dict[str, float] = field(
+        default_factory=lambda: {
+            "conv1_1": 16.0,
+            "conv2_1": 8.0,
+            "conv3_1": 4.0,
+            "conv4_1": 2.0,
+            "conv5_1": 1.0,
+        }
+    )
+    steps: int = 100
+    size: int = 288
+    start: str = "content"
+    optimizer: str = "lbfgs"
+    seed: int = 0
+    weights: str = "bundled"
+    pooling: str = "avg"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in LIMITS.items():
+            _check_number(name, getattr(self, name), low, high)
+        if self.content_weight == self.style_weight == self.tv_weight == 0:
+            raise InputError("content, style and tv weight are all 0; raise one of them")
+        for name in ("content_layers", "style_layers"):
+            layers = getattr(self, name)
+            if not isinstance(layers, dict):
+                raise InputError(f"{name} is {{layer: weight}}, not {layers!r}")
+            check_layers(layers)
+            for layer, weight in layers.items():
+                _check_number(f"{name}[{layer!r}]", weight, 0.0, 1e6)
+            if not any(layers.values()):
+                raise InputError(f"{name} needs at least one layer with a weight above 0")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}"
+                )
+        if not isinstance(self.weights, str):
+            raise InputError(f"weights is a name or a path, not {self.weights!r}")
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the settings as a recipe in JSON.
+
+        Args:
+            path: the file to write.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        recipe = {"version": RECIPE_VERSION, **dataclasses.asdict(self)}
+        write_file(path, (json.dumps(recipe, indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Settings":
+        """Read a recipe that save wrote.
+
+        Args:
+            path: the file to read.
+
+        Returns:
+            Settings; what the recipe leaves out has its default.
+
+        Raises:
+            InputError: no such file, no recipe, or a value that is refused.
+        """
+        try:
+            recipe = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise InputError(f"{path}: not a recipe in JSON: {error}") from error
+        if not isinstance(recipe, dict):
+            raise InputError(f"{path}: not a recipe: it holds no {{name: value}}")
+        version = recipe.pop("version", RECIPE_VERSION)
+        if version != RECIPE_VERSION:
+            raise InputError(
+                f"{path}: a recipe of version {version!r}; this program reads version "
+                f"{RECIPE_VERSION}: update nst_helpers"
+            )
+        unknown = recipe.keys() - {f.name for f in dataclasses.fields(cls)}
+        if unknown:
+            raise InputError(f"{path}: no such setting: {', '.join(sorted(unknown))}")
+        try:
+            return cls(**recipe)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+
+def _check_number(name: str, value: float, low: float, high: float) -> None:
+    """Refuse what is no number of the limits' kind between them."""
+    kinds = (int,) if isinstance(low, int) else (int, float)
+    if type(value) not in kinds or not low <= value <= high:
+        kind = "a whole number" if isinstance(low, int) else "a number"
+        raise InputError(f"{name} is {kind} from {low:g} to {high:g}, not {value!r}")
