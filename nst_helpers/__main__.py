@@ -88,7 +88,7 @@ def check_outputs(options: argparse.Namespace) -> None:
     question = f"{', '.join(there)}: there already. Overwrite? [y/N] "
     if not sys.stdin.isatty() or input(question).lower() not in ("y", "yes"):
         raise InputError(
-            f"{', '.join(there)}: there already; name another, or say --yes to overwrite"
+            f"{', '.join(there)}: there already; choose another name or add --yes"
         )
 
 
@@ -121,8 +121,8 @@ def paint(options: argparse.Namespace) -> int:
         save_gif([*film, transfer.image], options.gif)
     if options.recipe and not Path(options.recipe).exists():
         settings.save(options.recipe)
-    reason = "interrupted: the best so far" if status else transfer.reason
-    print(f"{reason} ({step.iteration} iterations, {step.seconds:.0f} s)", file=sys.stderr)
+    reason = "interrupted, the best so far" if status else transfer.reason
+    print(f"{reason}: {transfer.iteration} iterations", file=sys.stderr)
     print(options.out)
     return status
 

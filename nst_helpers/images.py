@@ -47,7 +47,7 @@ def load_image(
 
     Args:
         source: a path, the bytes of an image file, or an array (H, W), (H, W, 1), ...
-            (H, W, 4): grey, grey + alpha, RGB or RGBA, uint8, uint16 or float in [0, 1].
+            (H, W, 4): grey, grey + alpha, RGB, RGBA; uint8, uint16 or float in [0, 1].
         long_side: bring the longer side to this many pixels, keeping the shape.
 
     Returns:

@@ -54,7 +54,7 @@ class Settings:
 
     content_weight: float = 1.0
     style_weight: float = 100.0
-    tv_weight: float = 0.02
+    tv_weight: float = 0.3
     content_layers: dict[str, float] = field(default_factory=lambda: {"conv4_2": 1.0})
     style_layers: dict[str, float] = field(
         default_factory=lambda: {
@@ -65,8 +65,8 @@ class Settings:
             "conv5_1": 1.0,
         }
     )
-    steps: int = 100
-    size: int = 288
+    steps: int = 80
+    size: int = 256
     start: str = "content"
     optimizer: str = "lbfgs"
     seed: int = 0
@@ -78,7 +78,7 @@ class Settings:
         for name, (low, high) in LIMITS.items():
             _check_number(name, getattr(self, name), low, high)
         if self.content_weight == self.style_weight == self.tv_weight == 0:
-            raise InputError("content, style and tv weight are all 0; raise one of them")
+            raise InputError("content, style and tv weight are all 0; raise one")
         for name in ("content_layers", "style_layers"):
             layers = getattr(self, name)
             if not isinstance(layers, dict):
@@ -87,11 +87,11 @@ class Settings:
             for layer, weight in layers.items():
                 _check_number(f"{name}[{layer!r}]", weight, 0.0, 1e6)
             if not any(layers.values()):
-                raise InputError(f"{name} needs at least one layer with a weight above 0")
+                raise InputError(f"{name} needs a layer with a weight above 0")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(
-                    f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}"
+                    f"{name} is {' or '.join(choices)}, not {getattr(self, name)!r}"
                 )
         if not isinstance(self.weights, str):
             raise InputError(f"weights is a name or a path, not {self.weights!r}")

@@ -1,8 +1,8 @@
-"""The optimisation: a picture bends until it has the content and the style asked for."""
+"""The optimisation: a picture bends until its content and its style are right."""
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import torch
@@ -14,10 +14,9 @@ from .losses import content_loss, gram_matrix, range_loss, style_loss, tv_loss
 from .settings import Settings
 from .vgg import VGG19
 
-RANGE_WEIGHT = 100.0
-ADAM_RATE = 0.02
-SCALE = 1.0
-HISTORY = 100
+RANGE_WEIGHT = 100.0  # holds the pixels within a few hundredths of [0, 1]
+ADAM_RATE = 0.02  # of the way from black to white, a step
+HISTORY = 20  # steps that L-BFGS remembers; 100 gets no further and fills memory
 
 
 @dataclass(frozen=True)
@@ -63,31 +62,30 @@ class StyleTransfer:
 
     Attributes:
         image: (1, 3, H, W) in [0, 1], the best picture so far.
+        iteration: of the last Step; -1 before the first.
         reason: why the last loop ended: "steps done", "converged", "stopped" or
             "not finite"; None while it runs.
 
     Raises:
         InputError: what is no image, or weights or a device that cannot be had.
 
-    Source: Gatys et al. 2016, section 2.3. Departures: relative losses, a smoothness and
-    a range term, more weight on early style layers, start from the photo.
+    Source: Gatys et al. 2016, section 2.3. Departures: relative losses, a smoothness
+    and a range term, more weight on early style layers, start from the photo.
     """
 
     def __init__(
         self, photo: Tensor, painting: Tensor, settings: Settings = Settings()
     ) -> None:
-        _check_image(photo, "photo")
-        _check_image(painting, "painting")
         device = pick_device(settings.device)
         self._settings = settings
+        self._photo = _prepare(photo, "photo", settings.size, device)
+        self._painting = _prepare(painting, "painting", settings.size, device)
         self._vgg = VGG19(settings.weights, settings.pooling, settings.seed).to(device)
-        self._photo = resize(photo, settings.size).to(device)
-        self._painting = resize(painting, settings.size).to(device)
         # The pixels are what is optimised; the network never changes.
-        self._pixels = self._start().clone().requires_grad_()
+        self._pixels = self._start().to(device).clone().requires_grad_()
         self._content, self._grams = {}, {}
         self._seconds, self._evaluations = 0.0, 0
-        self._iteration = -1
+        self.iteration = -1
         self._stopping = False
         self.image = _shown(self._pixels)
         self.reason: str | None = None
@@ -119,16 +117,23 @@ class StyleTransfer:
         if self._stopping:
             self._stopping = False
             self._end("stopped")
-        if self._iteration >= self._settings.steps:
+        if self.iteration >= self._settings.steps:
             self._end("steps done")
         began = time.perf_counter()
-        restarted = self._aimed_at is not self._settings
+        restarted = self._settings != replace(
+            self._aimed_at, steps=self._settings.steps
+        )
         if restarted:
             self._aim()
         before = self._pixels.detach().clone()
         try:
-            if self._iteration >= 0:  # iteration 0 is the start itself
+            if self.iteration >= 0:  # iteration 0 is the start itself
                 self._optimizer.step(self._closure)
+                if torch.equal(before, self._pixels):
+                    # Memory of far-off places can mislead a line search: once more
+                    # without it.
+                    self._forget()
+                    self._optimizer.step(self._closure)
             losses, gradient = self._evaluate()
         except BaseException as error:  # Ctrl-C in mid line search, too
             self._pixels.data.copy_(before)
@@ -136,16 +141,16 @@ class StyleTransfer:
             if isinstance(error, NotFiniteError):
                 self._end("not finite")
             raise
-        if self._iteration >= 0 and torch.equal(before, self._pixels):
+        if self.iteration >= 0 and torch.equal(before, self._pixels):
             self._end("converged")
         self._known = [(self._pixels.detach().clone(), losses, gradient)]
-        self._iteration += 1
+        self.iteration += 1
         self._seconds += time.perf_counter() - began
         image = _shown(self._pixels)
         if losses["total"] <= self._best:
             self._best, self.image = losses["total"], image
         return Step(
-            self._iteration, self._evaluations, self._seconds, image, losses, restarted
+            self.iteration, self._evaluations, self._seconds, image, losses, restarted
         )
 
     def _end(self, reason: str) -> NoReturn:
@@ -158,33 +163,40 @@ class StyleTransfer:
         if self._settings.start == "content":
             return self._photo
         if self._settings.start == "style":
-            return fit_inside(self._painting, *self._photo.shape[2:]).to(self._photo.device)
+            return fit_inside(self._painting, *self._photo.shape[2:])
         generator = torch.Generator().manual_seed(self._settings.seed)
-        noise = torch.rand(self._photo.shape, generator=generator)
-        return noise.to(self._photo.device)
+        return torch.rand(self._photo.shape, generator=generator)
 
     def _aim(self) -> None:
         """Compute what the settings ask for, and start the optimiser anew."""
-        settings = self._aimed_at = self._settings
-        self._layers = {
-            "content": {n: w for n, w in settings.content_layers.items() if w},
-            "style": {n: w for n, w in settings.style_layers.items() if w},
+        aim = self._settings
+        self._weights = {
+            "content": aim.content_weight,
+            "style": aim.style_weight,
+            "tv": aim.tv_weight,
+            "range": RANGE_WEIGHT,
         }
-        new_content = self._layers["content"].keys() - self._content.keys()
-        new_style = self._layers["style"].keys() - self._grams.keys()
+        # A term or a layer of weight 0 is left out: it costs no time.
+        content = aim.content_layers if aim.content_weight else {}
+        style = aim.style_layers if aim.style_weight else {}
+        self._content_layers = {name: w for name, w in content.items() if w}
+        self._style_layers = {name: w for name, w in style.items() if w}
         with torch.no_grad():
-            self._content |= self._vgg(self._photo, new_content)
-            painting = self._vgg(self._painting, new_style)
-        self._grams |= {name: gram_matrix(f) for name, f in painting.items()}
-        self._best = math.inf
+            new = self._content_layers.keys() - self._content.keys()
+            self._content |= self._vgg(self._photo, new)
+            new = self._style_layers.keys() - self._grams.keys()
+            features = self._vgg(self._painting, new)
+            self._grams |= {name: gram_matrix(f) for name, f in features.items()}
+        self._aimed_at, self._known, self._best = aim, [], math.inf
         self._forget()
 
     def _forget(self) -> None:
         """Start the optimiser anew, knowing nothing of the loss surface."""
-        self._known = []
-        if self._settings.optimizer == "adam":
+        if self._aimed_at.optimizer == "adam":
             self._optimizer = torch.optim.Adam([self._pixels], lr=ADAM_RATE)
         else:
+            # One iteration a step, so that there is a picture to see after each. The
+            # tolerances are absolute and would end a run for its small numbers.
             self._optimizer = torch.optim.LBFGS(
                 [self._pixels],
                 max_iter=1,
@@ -198,35 +210,35 @@ class StyleTransfer:
     def _closure(self) -> float:
         """Tell the optimiser the loss and its gradient where the pixels are now."""
         losses, self._pixels.grad = self._evaluate()
-        return losses["total"]*SCALE
+        return losses["total"]
 
     def _evaluate(self) -> tuple[dict[str, float], Tensor]:
-        """Return the losses and the gradient at the pixels."""
+        """Compute the losses and the gradient of their weighted sum at the pixels.
+
+        A step of L-BFGS begins by asking for the point where the last line search
+        ended: what was computed there is kept, and not computed twice.
+        """
         for pixels, losses, gradient in self._known:
             if torch.equal(pixels, self._pixels):
                 return losses, gradient
-        settings = self._aimed_at
-        terms = {"range": (RANGE_WEIGHT, range_loss(self._pixels))}
         with torch.enable_grad():
-            layers = set()
-            for term in ("content","style"):
-                if getattr(settings, term+"_weight"): layers |= self._layers[term].keys()
-            features = self._vgg(self._pixels, layers)
-            losses = {"range": range_loss(self._pixels)}
-            total = RANGE_WEIGHT*losses["range"]
-            if settings.content_weight:
-                losses["content"] = content_loss(features, self._content, self._layers["content"])
-                total = total + settings.content_weight*losses["content"]
-            if settings.style_weight:
-                losses["style"] = style_loss(features, self._grams, self._layers["style"])
-                total = total + settings.style_weight*losses["style"]
-            if settings.tv_weight:
-                losses["tv"] = tv_loss(self._pixels, self._photo)
-                total = total + settings.tv_weight*losses["tv"]
-            losses["total"] = total
-        (gradient,) = torch.autograd.grad(total*SCALE, self._pixels)
+            features = self._vgg(
+                self._pixels, self._content_layers.keys() | self._style_layers.keys()
+            )
+            terms = {}
+            if self._content_layers:
+                terms["content"] = content_loss(
+                    features, self._content, self._content_layers
+                )
+            if self._style_layers:
+                terms["style"] = style_loss(features, self._grams, self._style_layers)
+            if self._weights["tv"]:
+                terms["tv"] = tv_loss(self._pixels, self._photo)
+            terms["range"] = range_loss(self._pixels)
+            terms["total"] = sum(self._weights[name] * terms[name] for name in terms)
+            (gradient,) = torch.autograd.grad(terms["total"], self._pixels)
         self._evaluations += 1
-        losses = {k: v.item() for k, v in losses.items()}
+        losses = {name: term.item() for name, term in terms.items()}
         if not math.isfinite(losses["total"]):
             raise NotFiniteError
         self._known.append((self._pixels.detach().clone(), losses, gradient))
@@ -238,24 +250,53 @@ def _shown(pixels: Tensor) -> Tensor:
     return pixels.detach().clamp(0, 1).cpu()
 
 
-def _check_image(image: Tensor, name: str) -> None:
-    """Refuse what is no image tensor."""
+def _prepare(image: Tensor, name: str, size: int, device: torch.device) -> Tensor:
+    """Check an image and bring it to its size and device."""
     if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):
-        raise InputError(f"the {name} is not an image (1, 3, H, W); use load_image")
+        raise InputError(f"the {name} is no image tensor (1, 3, H, W); use load_image")
     if not ((image >= 0) & (image <= 1)).all():
-        raise InputError(f"the {name} has pixels outside [0, 1]; use load_image")
+        raise InputError(f"the {name} has numbers outside [0, 1]; use load_image")
+    return resize(image.detach(), size).to(device, torch.float32)
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    """Choose where to compute.
+
+    Args:
+        name: "auto" (the best there is), "cpu", "cuda" or "mps".
+
+    Returns:
+        The device.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
     if name == "auto":
-        name = next(n for n in ("cuda", "mps", "cpu") if available[n])
+        name = next(device for device in available if available[device])
     if not available[name]:
-        raise InputError(f"no {name} device here; use 'cpu' or 'auto'")
+        raise InputError(f"no {name} device here; choose 'auto' or 'cpu'")
     return torch.device(name)
 
 
-def stylize(photo, painting, settings=Settings()):
+def stylize(photo: Tensor, painting: Tensor, settings: Settings = Settings()) -> Tensor:
+    """Paint a photo in the manner of a painting, to the end.
+
+    Args:
+        photo: (1, 3, H, W) in [0, 1].
+        painting: (1, 3, H, W) in [0, 1].
+        settings: every other choice.
+
+    Returns:
+        (1, 3, h, w) in [0, 1], the best picture; its long side is settings.size.
+
+    Raises:
+        InputError: what is no image, or weights or a device that cannot be had.
+    """
     transfer = StyleTransfer(photo, painting, settings)
     for _ in transfer:
         pass

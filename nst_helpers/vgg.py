@@ -15,7 +15,9 @@ from .files import InputError, write_file
 
 # Convolutions and channels of each block; pooling stands between the blocks.
 BLOCKS = {1: (2, 64), 2: (2, 128), 3: (4, 256), 4: (4, 512), 5: (4, 512)}
-LAYERS = tuple(f"conv{b}_{i + 1}" for b, (count, _) in BLOCKS.items() for i in range(count))
+LAYERS = tuple(
+    f"conv{b}_{i + 1}" for b, (count, _) in BLOCKS.items() for i in range(count)
+)
 # VGG-16 has no such layers. A weights file without them makes each pass its input on.
 NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
 
@@ -42,7 +44,10 @@ class VGG19(nn.Module):
     """
 
     def __init__(
-        self, weights: str | os.PathLike = "bundled", pooling: str = "avg", seed: int = 0
+        self,
+        weights: str | os.PathLike = "bundled",
+        pooling: str = "avg",
+        seed: int = 0,
     ) -> None:
         super().__init__()
         if pooling not in ("avg", "max"):
@@ -162,8 +167,8 @@ def _load(path: Path) -> dict[str, Tensor]:
     """Load a checked weights file without ever unpickling code."""
     if not path.is_file():
         raise InputError(
-            f"{path}: no such weights file; weights are 'bundled', 'imagenet', 'random' "
-            "or the path of a .safetensors or .pth file"
+            f"{path}: no such weights file; weights are 'bundled', 'imagenet', "
+            "'random' or the path of a .safetensors or .pth file"
         )
     _check_sha256(path)
     try:
@@ -173,7 +178,9 @@ def _load(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise InputError(f"{path}: broken or cut off ({error}); get it again") from None
     except Exception:  # a web page, a cut-off file, or a pickle with code in it
-        raise InputError(f"{path}: not a weights file or cut off; get it again") from None
+        raise InputError(
+            f"{path}: not a weights file or cut off; get it again"
+        ) from None
     if not isinstance(state, dict):
         raise InputError(f"{path}: not the weights of a VGG19; choose another file")
     return state

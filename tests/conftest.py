@@ -1,0 +1,17 @@
+from pathlib import Path
+
+import pytest
+
+from nst_helpers import load_image
+
+IMAGES = Path(__file__).parent.parent / "images"
+
+
+@pytest.fixture(scope="session")
+def photo():
+    return load_image(IMAGES / "content" / "cat.jpg")
+
+
+@pytest.fixture(scope="session")
+def painting():
+    return load_image(IMAGES / "style" / "hokusai_great_wave.jpg")

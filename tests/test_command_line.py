@@ -1,0 +1,135 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import IMAGES
+from PIL import Image
+
+from nst_helpers import Settings, load_image
+from nst_helpers.__main__ import main
+
+PAIR = [
+    str(IMAGES / "content" / "cat.jpg"),
+    str(IMAGES / "style" / "hokusai_great_wave.jpg"),
+]
+SMALL = [*PAIR, "--size", "64", "--steps", "3"]
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(capsys, *arguments):
+    """Run what must be refused and return the one line it says."""
+    try:
+        status = main([str(a) for a in arguments])
+    except SystemExit as leaving:
+        status = leaving.code
+    said = capsys.readouterr()
+    assert status == 2 and said.out == ""
+    assert len(said.err.strip().splitlines()) == 1
+    return said.err
+
+
+def test_a_photo_becomes_a_painting(capsys):
+    assert main([*SMALL, "-o", "out.png"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "out.png\n" and "steps done" in said.err
+    assert all(word in said.err for word in ("content=", "style=", "tv=", "3/3"))
+    assert max(load_image("out.png").shape) == 64
+    assert os.listdir() == ["out.png"]
+
+
+def test_everything_it_can_write():
+    extras = ["--triptych", "t.png", "--frames", "f", "--gif", "a.gif"]
+    assert main([*SMALL, "-o", "out.jpg", *extras, "--recipe", "r.json"]) == 0
+    assert sorted(os.listdir("f")) == [f"{i:05d}.png" for i in range(4)]
+    assert load_image("t.png").shape[3] > 3 * 64
+    with Image.open("a.gif") as gif:
+        assert gif.n_frames >= 4
+    assert Settings.load("r.json") == Settings(size=64, steps=3)
+
+
+def test_a_recipe_gives_the_same_picture_and_options_overrule_it():
+    options = ["--style-weight", "5", "--start", "noise", "--seed", "4"]
+    assert main([*SMALL, *options, "-o", "a.png", "--recipe", "r.json"]) == 0
+    before = open("r.json").read()
+    assert main([*PAIR, "-o", "b.png", "--recipe", "r.json"]) == 0
+    np.testing.assert_array_equal(load_image("a.png"), load_image("b.png"))
+    assert (
+        main([*PAIR, "-o", "c.png", "--recipe", "r.json", "--steps", "1", "--yes"]) == 0
+    )
+    assert not np.array_equal(load_image("a.png"), load_image("c.png"))
+    assert open("r.json").read() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([*PAIR], "-o"),
+        ([PAIR[0], "nothing.jpg", "-o", "x.png"], "nothing.jpg: no such file"),
+        ([*PAIR, "-o", "x.psd"], "x.psd"),
+        ([*PAIR, "-o", "x.png", "--triptych", "t.txt"], "t.txt"),
+        ([*PAIR, "-o", "nowhere/x.png"], "no folder nowhere"),
+        ([*PAIR, "-o", "x.png", "--size", "7"], "size"),
+        ([*PAIR, "-o", "x.png", "--size", "big"], "--size"),
+        ([*PAIR, "-o", "x.png", "--steps", "-1"], "steps"),
+        ([*PAIR, "-o", "x.png", "--style-weight", "nan"], "style_weight"),
+        ([*PAIR, "-o", "x.png", "--start", "painting"], "--start"),
+        ([*PAIR, "-o", "x.png", "--weights", "none.pth"], "none.pth"),
+        ([*PAIR, "-o", "x.png", "--sise", "7"], "--sise"),
+        ([*PAIR, "-o", "x.png", "--frames", PAIR[0]], "not a folder"),
+        ([*PAIR, "-o", "x.png", "--recipe", PAIR[0]], "not a recipe"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_2(capsys, arguments, complaint):
+    assert complaint in refused(capsys, *arguments)
+    assert os.listdir() == []
+
+
+def test_nothing_is_overwritten_unasked(capsys, tmp_path):
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "mine.png").write_bytes(b"mine")
+    for name in ("out.png", "t.png", "a.gif"):
+        (tmp_path / name).write_bytes(b"mine")
+    for option in ("--triptych t.png", "--gif a.gif", "--frames frames", ""):
+        out = "new.png" if option else "out.png"
+        assert "--yes" in refused(capsys, *SMALL, "-o", out, *option.split())
+    assert (tmp_path / "out.png").read_bytes() == b"mine"
+    assert main([*SMALL, "-o", "out.png", "--yes"]) == 0
+    assert max(load_image("out.png").shape) == 64
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y", 0), ("", 2)])
+def test_it_asks_before_overwriting(monkeypatch, tmp_path, answer, status):
+    (tmp_path / "out.png").write_bytes(b"mine")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: answer)
+    assert main([*SMALL, "-o", "out.png"]) == status
+    assert ((tmp_path / "out.png").read_bytes() == b"mine") == (status == 2)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child")
+def test_ctrl_c_saves_the_best_so_far(tmp_path):
+    run = subprocess.Popen(
+        [sys.executable, "-m", "nst_helpers", *PAIR, "--size", "64"]
+        + ["--steps", "5000", "-o", "out.png", "--frames", "frames"],
+        stderr=subprocess.PIPE,
+    )
+    limit = time.monotonic() + 60
+    while not (tmp_path / "frames" / "00005.png").exists():
+        assert time.monotonic() < limit and run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    said = run.communicate(timeout=30)[1].decode()
+    assert run.returncode == 130
+    assert "Traceback" not in said and "interrupted" in said
+    frames = [load_image(tmp_path / "frames" / f) for f in os.listdir("frames")]
+    best = load_image("out.png")
+    assert any(np.array_equal(best, frame) for frame in frames)

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nst_helpers import (
+    Step,
+    film_strip,
+    save_gif,
+    show_images,
+    show_losses,
+    show_triptych,
+)
+from nst_helpers.images import to_array, to_bytes
+
+
+def make_steps(count):
+    """Make steps whose picture and losses tell the iteration."""
+    return [
+        Step(
+            iteration=i,
+            evaluations=i + 1,
+            seconds=float(i),
+            image=torch.full((1, 3, 20, 30), i / count),
+            losses={
+                "content": i / 10,
+                "style": 1 / (i + 1),
+                "total": 5.0,
+                "range": 0.0,
+            },
+            restarted=i == 3,
+        )
+        for i in range(count)
+    ]
+
+
+def test_images_are_shown_as_they_are_with_their_titles():
+    images = [torch.rand(1, 3, 20, 30), torch.rand(1, 3, 40, 20)]
+    axes = show_images(images, ["a", "b"]).axes
+    assert [axis.get_title() for axis in axes] == ["a", "b"]
+    for axis, image in zip(axes, images, strict=True):
+        np.testing.assert_array_equal(axis.images[0].get_array(), to_array(image))
+        assert not axis.axison
+    assert len(show_images(images).axes) == 2
+
+
+def test_images_without_enough_titles_are_an_error():
+    with pytest.raises(ValueError):
+        show_images([torch.rand(1, 3, 20, 30)], ["a", "b"])
+
+
+def test_triptych():
+    images = [torch.rand(1, 3, 20, 30) for _ in range(3)]
+    titles = [axis.get_title() for axis in show_triptych(*images).axes]
+    assert titles == ["photo", "painting", "result"]
+
+
+def test_loss_curves_are_labelled_logarithmic_and_tell_terms_apart():
+    (axis,) = show_losses(make_steps(5)).axes
+    lines = {line.get_label(): line for line in axis.lines}
+    np.testing.assert_allclose(
+        lines["style"].get_ydata(), [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]
+    )
+    np.testing.assert_allclose(
+        lines["content"].get_ydata(), [np.nan, 0.1, 0.2, 0.3, 0.4]
+    )
+    assert "tv" not in lines  # it had no weight
+    assert axis.get_yscale() == "log" and axis.get_xlabel() and axis.get_ylabel()
+    looks = {(lines[n].get_color(), lines[n].get_linestyle()) for n in lines}
+    assert len(looks) == len(lines)
+    assert any(list(line.get_xdata()) == [3, 3] for line in axis.lines)
+
+
+def test_film_strip_runs_from_the_first_to_the_last():
+    axes = film_strip(make_steps(81), 6).axes
+    shown = [int(axis.get_title().split()[-1]) for axis in axes]
+    assert len(shown) == 6 and shown[0] == 0 and shown[-1] == 80
+    gaps = np.diff(shown)
+    assert (np.diff(gaps) >= 0).all()
+    assert len(film_strip(make_steps(2), 6).axes) == 2
+    assert len(film_strip(make_steps(1), 6).axes) == 1
+
+
+def test_gif_holds_every_picture_and_rests_on_the_last(tmp_path):
+    steps = make_steps(4)
+    save_gif([step.image for step in steps], tmp_path / "a.gif", seconds=2)
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert gif.n_frames == 4 and gif.info["loop"] == 0
+        for i, step in enumerate(steps):
+            gif.seek(i)
+            frame = np.asarray(gif.convert("RGB"))
+            np.testing.assert_allclose(frame, to_bytes(step.image), atol=4)
+            assert gif.info["duration"] == (2000 if i == 3 else 500)

@@ -1,0 +1,272 @@
+import dataclasses
+
+import pytest
+import torch
+from test_vgg import bundled_state, torchvision_features
+
+from nst_helpers import (
+    InputError,
+    Settings,
+    StyleTransfer,
+    gram_matrix,
+    style_loss,
+    stylize,
+)
+from nst_helpers.images import fit_inside, resize
+from nst_helpers.transfer import pick_device
+
+SMALL = Settings(size=64, steps=4)
+
+
+def run(photo, painting, **changes):
+    transfer = StyleTransfer(photo, painting, dataclasses.replace(SMALL, **changes))
+    return transfer, list(transfer)
+
+
+def relative(a, b):
+    """Compute ‖a − b‖² / ‖b‖²."""
+    return ((a - b).norm() ** 2 / b.norm() ** 2).item()
+
+
+def test_defaults_paint_the_cat_and_torchvision_agrees(photo, painting):
+    """The claim of the README, checked by a network that is not ours."""
+    settings = Settings()
+    transfer = StyleTransfer(photo, painting, settings)
+    *_, last = transfer
+    assert transfer.reason == "steps done" and last.iteration == settings.steps
+    state = bundled_state()
+    result, target, style = (
+        torchvision_features(state, resize(image, settings.size), "avg")
+        for image in (last.image, photo, painting)
+    )
+    theirs = {}
+    for name in settings.style_layers:
+        f, p = (x[name][0].flatten(1).double() for x in (result, style))
+        theirs[name] = relative(f @ f.T / f.shape[1], p @ p.T / p.shape[1])
+    content = relative(result["conv4_2"].double(), target["conv4_2"].double())
+    assert max(theirs[name] for name in ("conv1_1", "conv2_1", "conv3_1")) <= 0.04
+    assert theirs["conv4_1"] <= 0.2
+    assert content <= 1.4
+
+    grams = {name: gram_matrix(f) for name, f in style.items()}
+    for name, error in theirs.items():
+        ours = style_loss(result, grams, {name: 1.0}).item()
+        assert ours == pytest.approx(error, rel=0.01)
+    # The run's own figures are of the pixels before they were cut off at 0 and 1.
+    weights = settings.style_layers
+    mean = sum(w * theirs[n] for n, w in weights.items()) / sum(weights.values())
+    assert last.losses["style"] == pytest.approx(mean, rel=0.1)
+    assert last.losses["content"] == pytest.approx(content, rel=0.01)
+
+
+def test_the_first_step_is_the_start_and_the_loss_falls(photo, painting):
+    transfer, steps = run(photo, painting)
+    assert [step.iteration for step in steps] == [0, 1, 2, 3, 4]
+    assert torch.equal(steps[0].image, resize(photo, 64))
+    assert steps[0].losses["content"] == 0
+    assert steps[0].losses["tv"] == pytest.approx(1)
+    totals = [step.losses["total"] for step in steps]
+    assert totals == sorted(totals, reverse=True) and totals[-1] < totals[0] / 2
+    assert torch.equal(transfer.image, steps[-1].image)
+    for step in steps:
+        assert step.image.min() >= 0 and step.image.max() <= 1
+        weighted = (
+            step.losses["content"]
+            + 100 * step.losses["style"]
+            + 0.3 * step.losses["tv"]
+            + 100 * step.losses["range"]
+        )
+        assert step.losses["total"] == pytest.approx(weighted, rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_no_point_is_evaluated_twice(photo, painting, optimizer):
+    settings = dataclasses.replace(SMALL, optimizer=optimizer, steps=12)
+    transfer = StyleTransfer(photo, painting, settings)
+    points = []
+    transfer._vgg.register_forward_pre_hook(
+        lambda module, inputs: points.append(inputs[0].detach().numpy().tobytes())
+    )
+    *_, last = transfer
+    assert len(points) == len(set(points)) == last.evaluations
+    assert last.iteration == 12 and last.evaluations >= 13
+    if optimizer == "adam":
+        assert last.evaluations == 13
+
+
+def test_same_seed_same_picture_bit_for_bit(photo, painting):
+    first = run(photo, painting, start="noise")[0].image
+    assert torch.equal(first, run(photo, painting, start="noise")[0].image)
+    assert not torch.equal(first, run(photo, painting, start="noise", seed=1)[0].image)
+
+
+def test_stylize_returns_the_best_picture(photo, painting):
+    assert torch.equal(stylize(photo, painting, SMALL), run(photo, painting)[0].image)
+
+
+def test_starts(photo, painting):
+    noise = StyleTransfer(photo, painting, dataclasses.replace(SMALL, start="noise"))
+    assert abs(noise.image.mean().item() - 0.5) < 0.02
+    style = StyleTransfer(photo, painting, dataclasses.replace(SMALL, start="style"))
+    height, width = style.image.shape[2:]
+    expected = fit_inside(resize(painting, 64), height, width)
+    assert torch.equal(style.image, expected)
+
+
+def test_new_settings_bend_the_picture_and_forget_the_history(photo, painting):
+    transfer = StyleTransfer(photo, painting, dataclasses.replace(SMALL, steps=8))
+    iterator = iter(transfer)
+    steps = [next(iterator) for _ in range(5)]
+    assert not any(step.restarted for step in steps)
+    transfer.settings = dataclasses.replace(transfer.settings, style_weight=0.01)
+    steps += list(iterator)
+    assert [step.iteration for step in steps if step.restarted] == [5]
+    assert steps[-1].iteration == 8
+    assert steps[-1].losses["content"] < steps[4].losses["content"] / 2
+    assert steps[-1].losses["style"] > steps[4].losses["style"]
+
+
+def test_new_layers_in_mid_run(photo, painting):
+    transfer, steps = run(photo, painting)
+    transfer.settings = dataclasses.replace(
+        SMALL, steps=6, style_layers={"conv2_2": 1.0}, content_layers={"conv3_1": 1.0}
+    )
+    more = list(transfer)
+    assert [step.iteration for step in more] == [5, 6] and more[0].restarted
+    assert more[1].losses["total"] < more[0].losses["total"]
+
+
+def test_more_steps_are_no_new_loss_surface(photo, painting):
+    whole = run(photo, painting, steps=6)[1]
+    transfer, _ = run(photo, painting, steps=4)
+    transfer.settings = dataclasses.replace(transfer.settings, steps=6)
+    more = list(transfer)
+    assert not any(step.restarted for step in more)
+    assert torch.equal(more[-1].image, whole[-1].image)
+
+
+@pytest.mark.parametrize("name", ["size", "seed"])
+def test_what_cannot_change_in_mid_run(photo, painting, name):
+    transfer = StyleTransfer(photo, painting, SMALL)
+    with pytest.raises(InputError, match=name):
+        transfer.settings = dataclasses.replace(SMALL, **{name: 100})
+    assert transfer.settings == SMALL
+
+
+def test_a_term_of_weight_0_costs_nothing_and_is_left_out(photo, painting):
+    transfer = StyleTransfer(
+        photo, painting, dataclasses.replace(SMALL, style_weight=0, tv_weight=0)
+    )
+    depth = []
+    transfer._vgg.convs["conv4_3"].register_forward_hook(lambda *_: depth.append(1))
+    step = next(transfer)
+    assert step.losses.keys() == {"content", "range", "total"} and not depth
+
+
+def interrupt(transfer, evaluation, error):
+    """Make the network break off at its n-th evaluation from now."""
+    calls = []
+
+    def hook(module, inputs):
+        calls.append(1)
+        if len(calls) == evaluation:
+            raise error
+
+    return transfer._vgg.register_forward_pre_hook(hook)
+
+
+@pytest.mark.parametrize("evaluation", [1, 2, 3, 5, 6])
+def test_ctrl_c_leaves_the_best_picture_and_a_run_that_goes_on(
+    photo, painting, evaluation
+):
+    transfer = StyleTransfer(photo, painting, SMALL)
+    hook = interrupt(transfer, evaluation, KeyboardInterrupt)
+    steps = []
+    with pytest.raises(KeyboardInterrupt):
+        for step in transfer:
+            steps.append(step)
+    best = steps[-1].image if steps else resize(photo, 64)
+    assert torch.equal(transfer.image, best)
+    hook.remove()
+    steps += list(transfer)
+    assert [step.iteration for step in steps] == [0, 1, 2, 3, 4]
+    totals = [step.losses["total"] for step in steps]
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_the_best_picture(photo, painting):
+    transfer = StyleTransfer(photo, painting, SMALL)
+    calls = []
+
+    def broken(module, inputs, features):
+        calls.append(1)
+        if len(calls) > 5:
+            return {name: f * float("nan") for name, f in features.items()}
+
+    transfer._vgg.register_forward_hook(broken)
+    steps = list(transfer)
+    assert transfer.reason == "not finite" and 0 < steps[-1].iteration < 4
+    assert torch.equal(transfer.image, steps[-1].image)
+
+
+def test_stop_says_so_and_the_run_can_go_on(photo, painting):
+    transfer = StyleTransfer(photo, painting, SMALL)
+    for step in transfer:
+        if step.iteration == 2:
+            transfer.stop()
+    assert transfer.reason == "stopped" and transfer.iteration == 2
+    assert [step.iteration for step in transfer] == [3, 4]
+    assert transfer.reason == "steps done"
+
+
+def test_a_perfect_match_converges(photo, painting):
+    transfer, steps = run(photo, painting, style_weight=0, tv_weight=0)
+    assert transfer.reason == "converged" and len(steps) == 1
+
+
+@pytest.mark.parametrize("grey", [0.0, 1.0])
+def test_flat_pictures(painting, grey):
+    flat = torch.full((1, 3, 40, 60), grey)
+    for pair in ((flat, painting), (painting, flat)):
+        steps = run(*pair)[1]
+        assert steps[-1].losses["total"] < steps[0].losses["total"]
+        assert steps[-1].image.isfinite().all()
+
+
+def test_pictures_of_any_shape(photo, painting):
+    tall = photo[:, :, :, 100:200]
+    result = stylize(tall, painting, SMALL)
+    assert result.shape == resize(tall, 64).shape
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        torch.zeros(3, 20, 20),
+        torch.zeros(1, 1, 20, 20),
+        torch.full((1, 3, 20, 20), 2.0),
+        torch.full((1, 3, 20, 20), float("nan")),
+        "cat.jpg",
+    ],
+)
+def test_what_is_no_image_is_refused(photo, bad):
+    with pytest.raises(InputError, match="photo"):
+        StyleTransfer(bad, photo, SMALL)
+    with pytest.raises(InputError, match="painting"):
+        StyleTransfer(photo, bad, SMALL)
+
+
+def test_device():
+    assert pick_device("cpu").type == "cpu"
+    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+    missing = [n for n in ("cuda", "mps") if n != pick_device("auto").type]
+    with pytest.raises(InputError, match=missing[0]):
+        pick_device(missing[0])
+
+
+def test_lbfgs_beats_adam_at_equal_evaluations(photo, painting):
+    lbfgs = run(photo, painting, steps=40)[1]
+    adam = run(photo, painting, steps=40, optimizer="adam")[1]
+    most = adam[-1].evaluations
+    ours = [step for step in lbfgs if step.evaluations <= most][-1]
+    assert ours.losses["total"] < adam[-1].losses["total"]
