@@ -1,11 +1,18 @@
 # make lab: open the course.  make test: run every check.  make demo: paint a cat.
 # Each makes .venv first if it is not there, or if requirements.txt has changed.
+# For authors: make notebooks runs every notebook and keeps its outputs; make pictures
+# paints what the README shows.
 
 PYTHON ?= python3
 BIN := .venv/bin
 FIRST := $(firstword $(sort $(wildcard notebooks/*.ipynb)))
 
-.PHONY: lab test demo
+PAINT := $(BIN)/python -m nst_helpers --yes
+GALLERY := cat-hokusai_great_wave temple-van_gogh_village_street_in_auvers \
+	coffee-kandinsky_composition_viii cat-cassatt_summertime \
+	coffee-bruegel_harvesters rocket-van_gogh_village_street_in_auvers
+
+.PHONY: lab test demo notebooks pictures
 
 lab: .venv/ready
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(FIRST)
@@ -17,8 +24,18 @@ test: .venv/ready
 	NST_STEPS=3 $(BIN)/pytest --nbval-lax --nbval-cell-timeout=300 notebooks
 
 demo: .venv/ready
-	$(BIN)/python -m nst_helpers images/content/cat.jpg \
-		images/style/hokusai_great_wave.jpg -o demo.png --yes
+	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg -o demo.png
+
+notebooks: .venv/ready
+	$(BIN)/jupyter nbconvert --to notebook --inplace --execute \
+		--ExecutePreprocessor.record_timing=False \
+		notebooks/*.ipynb notebooks/solutions/*.ipynb
+
+pictures: .venv/ready
+	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg \
+		-o images/results/cat-hokusai_great_wave.jpg --triptych images/results/triptych.jpg
+	for pair in $(GALLERY); do $(PAINT) images/content/$${pair%%-*}.jpg \
+		images/style/$${pair#*-}.jpg -o images/results/$$pair.jpg; done
 
 # Without the mark, the last set-up did not finish: start from nothing.
 .venv/ready: requirements.txt

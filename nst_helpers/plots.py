@@ -82,7 +82,7 @@ def show_losses(steps: Sequence[Step]) -> Figure:
     Returns:
         The figure.
     """
-    fig, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
+    fig, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
     iterations = [step.iteration for step in steps]
     for name, (colour, dashes) in LOSS_LINES.items():
         values = np.array([step.losses.get(name, np.nan) for step in steps])
@@ -97,7 +97,7 @@ def show_losses(steps: Sequence[Step]) -> Figure:
     axis.set(xlabel="iteration", ylabel="loss (log scale)", yscale="log")
     axis.set_title("Losses on the way", fontsize=10)
     axis.grid(alpha=0.3)
-    axis.legend()
+    fig.legend(loc="outside right upper", fontsize=9)
     plt.close(fig)
     return fig
 
