@@ -2,13 +2,13 @@
 
 import argparse
 import dataclasses
+import io
 import math
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 import matplotlib
-import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
@@ -129,9 +129,9 @@ def paint(options: argparse.Namespace) -> int:
 
 def as_image(figure: Figure) -> Tensor:
     """Draw a figure as an image tensor."""
-    figure.set_dpi(150)
-    figure.canvas.draw()
-    return load_image(np.asarray(figure.canvas.buffer_rgba()))
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=150)
+    return load_image(drawn.getvalue())
 
 
 def main(arguments: list[str] | None = None) -> int:

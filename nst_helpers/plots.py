@@ -33,7 +33,7 @@ def show_images(
 
     Args:
         images: of (1, 3, H, W) in [0, 1], one or more, of any shapes.
-        titles: one for each image, or none.
+        titles: one for each image, or none at all.
         height: of the pictures, in inches.
 
     Returns:
@@ -48,11 +48,11 @@ def show_images(
         layout="constrained",
         squeeze=False,
     )
-    for axis, image in zip(axes[0], images, strict=True):
+    titles = titles or [""] * len(images)
+    for axis, image, title in zip(axes[0], images, titles, strict=True):
         axis.imshow(to_array(image))
-        axis.axis("off")
-    for axis, title in zip(axes[0], titles, strict=False):
         axis.set_title(title, fontsize=10)
+        axis.axis("off")
     plt.close(fig)
     return fig
 

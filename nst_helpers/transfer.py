@@ -14,7 +14,7 @@ from .losses import content_loss, gram_matrix, range_loss, style_loss, tv_loss
 from .settings import Settings
 from .vgg import VGG19
 
-RANGE_WEIGHT = 1000.0  # cutting off what is left over moves no loss by 1 %
+RANGE_WEIGHT = 5000.0  # cutting off what is left over moves no loss by 1 %
 ADAM_RATE = 0.02  # of the way from black to white, a step
 HISTORY = 20  # steps that L-BFGS remembers; 100 gets no further and fills memory
 

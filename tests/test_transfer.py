@@ -55,7 +55,7 @@ def test_defaults_paint_the_cat_and_torchvision_agrees(photo, painting):
     # The run's own figures are of the pixels before they were cut off at 0 and 1.
     weights = settings.style_layers
     mean = sum(w * theirs[n] for n, w in weights.items()) / sum(weights.values())
-    assert last.losses["style"] == pytest.approx(mean, rel=0.02)
+    assert last.losses["style"] == pytest.approx(mean, rel=0.01)
     assert last.losses["content"] == pytest.approx(content, rel=0.01)
 
 
@@ -66,7 +66,7 @@ def test_the_first_step_is_the_start_and_the_loss_falls(photo, painting):
     assert steps[0].losses["content"] == 0
     assert steps[0].losses["tv"] == pytest.approx(1)
     totals = [step.losses["total"] for step in steps]
-    assert totals == sorted(totals, reverse=True) and totals[-1] < totals[0] / 2
+    assert totals == sorted(totals, reverse=True) and totals[-1] < 0.9 * totals[0]
     assert torch.equal(transfer.image, steps[-1].image)
     for step in steps:
         assert step.image.min() >= 0 and step.image.max() <= 1
@@ -74,7 +74,7 @@ def test_the_first_step_is_the_start_and_the_loss_falls(photo, painting):
             step.losses["content"]
             + 100 * step.losses["style"]
             + 0.3 * step.losses["tv"]
-            + 1000 * step.losses["range"]
+            + 5000 * step.losses["range"]
         )
         assert step.losses["total"] == pytest.approx(weighted, rel=1e-5)
 
