@@ -3,22 +3,21 @@
 import argparse
 import dataclasses
 import io
-import math
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
 
-import matplotlib
 from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
 from . import InputError, Settings, StyleTransfer, load_image, save_gif, save_image
-from .images import check_ending, resize
+from .images import check_ending
 from .plots import show_triptych
 from .settings import CHOICES
 
-GIF_FRAMES = 48  # an animation of more is large and no smoother
+SHOWN = ("content", "style", "tv")
 
 
 class Parser(argparse.ArgumentParser):
@@ -71,32 +70,46 @@ def choose_settings(options: argparse.Namespace) -> Settings:
 
 def check_outputs(options: argparse.Namespace) -> None:
     """Refuse, before any work, what could not be written or must not be overwritten."""
-    for picture in (options.out, options.triptych):
-        if picture:
-            check_ending(picture)
-    files = [options.out, options.triptych, options.gif, options.recipe, options.frames]
-    for file in filter(None, files):
-        if not Path(file).parent.is_dir():
-            raise InputError(f"{file}: there is no folder {Path(file).parent}")
-    there = [f for f in files[:3] if f and Path(f).exists()]
-    if options.frames and Path(options.frames).is_dir():
+    pictures = [file for file in (options.out, options.triptych) if file]
+    for picture in pictures:
+        check_ending(picture)
+    if options.gif and Path(options.gif).suffix.lower() != ".gif":
+        raise InputError(f"{options.gif}: end the name in .gif")
+    files = pictures + ([options.gif] if options.gif else [])
+    taken = {Path(options.photo).resolve(), Path(options.painting).resolve()}
+    for file in filter(None, [*files, options.frames, options.recipe]):
+        if Path(file).resolve() in taken:
+            raise InputError(f"{file}: named twice; choose another name")
+        taken.add(Path(file).resolve())
+        if not os.access(Path(file).parent, os.W_OK):
+            raise InputError(f"{file}: no folder {Path(file).parent} to write into")
+        if file in files and Path(file).is_dir():
+            raise InputError(f"{file}: this is a folder; name a file inside it")
+    there = [file for file in files if Path(file).exists()]
+    if options.frames and Path(options.frames).exists():
+        if not Path(options.frames).is_dir():
+            raise InputError(f"{options.frames}: not a folder; name one for --frames")
         there += [options.frames] if any(Path(options.frames).iterdir()) else []
-    elif options.frames and Path(options.frames).exists():
-        raise InputError(f"{options.frames}: not a folder; name another for --frames")
-    if not there or options.yes:
-        return
-    question = f"{', '.join(there)}: there already. Overwrite? [y/N] "
-    if not sys.stdin.isatty() or input(question).lower() not in ("y", "yes"):
+    if there and not options.yes and not agreed(f"{', '.join(there)}: there already."):
         raise InputError(
             f"{', '.join(there)}: there already; choose another name or add --yes"
         )
+
+
+def agreed(what: str) -> bool:
+    """Ask whether to overwrite, if there is somebody to ask."""
+    if not sys.stdin.isatty():
+        return False
+    print(f"{what} Overwrite? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def paint(options: argparse.Namespace) -> int:
     """Do what the command line asks and return the exit status."""
     check_outputs(options)
     settings = choose_settings(options)
-    photo, painting = load_image(options.photo), load_image(options.painting)
+    photo = load_image(options.photo, settings.size)
+    painting = load_image(options.painting, settings.size)
     transfer = StyleTransfer(photo, painting, settings)
     if options.frames:
         Path(options.frames).mkdir(exist_ok=True)
@@ -104,25 +117,26 @@ def paint(options: argparse.Namespace) -> int:
     try:
         with tqdm(total=settings.steps, unit="step") as bar:
             for step in transfer:
-                losses = {name: f"{step.losses[name]:.3f}" for name in step.losses}
-                bar.set_postfix(losses, refresh=False)
+                shown = {k: f"{v:.3f}" for k, v in step.losses.items() if k in SHOWN}
+                bar.set_postfix(shown, refresh=False)
                 bar.update(step.iteration - bar.n)
                 if options.frames:
                     save_image(step.image, f"{options.frames}/{step.iteration:05d}.png")
-                if step.iteration % math.ceil(settings.steps / GIF_FRAMES) == 0:
-                    film.append(step.image)
+                if options.gif and step.iteration % -(-settings.steps // 48) == 0:
+                    film.append(step.image)  # more frames are larger and no smoother
     except KeyboardInterrupt:
         status = 130
-    save_image(transfer.image, options.out)
+    finally:
+        save_image(transfer.image, options.out)
     if options.triptych:
-        figure = show_triptych(resize(photo, settings.size), painting, transfer.image)
+        figure = show_triptych(photo, painting, transfer.image)
         save_image(as_image(figure), options.triptych)
     if options.gif:
         save_gif([*film, transfer.image], options.gif)
     if options.recipe and not Path(options.recipe).exists():
         settings.save(options.recipe)
     reason = "interrupted, the best so far" if status else transfer.reason
-    print(f"{reason}: {transfer.iteration} iterations", file=sys.stderr)
+    print(f"{reason}: {max(0, transfer.iteration)} iterations", file=sys.stderr)
     print(options.out)
     return status
 
@@ -136,10 +150,9 @@ def as_image(figure: Figure) -> Tensor:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; bad input is one line on stderr and status 2."""
-    matplotlib.use("Agg")
     try:
         return paint(parse(arguments))
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"nst_helpers: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before there was a picture to save

@@ -16,14 +16,6 @@ from torch import Tensor
 
 from .files import InputError, write_file
 
-try:
-    import cv2
-except ImportError as error:  # a bare server has no libGL
-    raise ImportError(
-        f"OpenCV cannot start ({error}): on a computer without a display, "
-        "pip uninstall opencv-python, then pip install opencv-python-headless"
-    ) from None
-
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 16  # VGG19 halves the picture four times
 FORMATS = {
@@ -38,7 +30,8 @@ FORMATS = {
 
 
 def load_image(
-    source: str | os.PathLike | bytes | np.ndarray, long_side: int | None = None
+    source: str | os.PathLike | bytes | memoryview | np.ndarray,
+    long_side: int | None = None,
 ) -> Tensor:
     """Read a picture as an image tensor.
 
@@ -59,27 +52,21 @@ def load_image(
     """
     if isinstance(source, np.ndarray):
         name, pixels = "the array", source
-    elif isinstance(source, bytes):
+    elif isinstance(source, bytes | bytearray | memoryview):
         name = "the uploaded data"
-        if not source:
+        if not len(source):
             raise InputError(f"{name}: empty (0 bytes); choose the picture again")
         pixels = _decode(io.BytesIO(source), name)
     else:
         name = os.fspath(source)
         pixels = _decode(_find(name), name)
-    pixels = _to_rgb(pixels, name)
-    height, width = pixels.shape[:2]
-    if min(height, width) < MIN_SIDE:
-        raise InputError(
-            f"{name}: {width}x{height} pixels; each side needs at least {MIN_SIDE}"
-        )
-    image = to_tensor(pixels)
-    return image if long_side is None else resize(image, long_side)
+    image = to_tensor(_to_rgb(pixels, name))
+    return resize(image, long_side or max(image.shape[2:]), name)
 
 
 def _find(name: str) -> Path:
     """Return the path of a file that is there and not empty."""
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     try:
         if path.is_dir():
             raise InputError(f"{name}: this is a folder; name a picture inside it")
@@ -100,6 +87,7 @@ def _decode(file: Path | io.BytesIO, name: str) -> np.ndarray:
     )
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd but harmless metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as opened:  # reads the header only
                 if opened.width * opened.height > MAX_PIXELS:
@@ -107,6 +95,8 @@ def _decode(file: Path | io.BytesIO, name: str) -> np.ndarray:
                 upright = ImageOps.exif_transpose(opened)
         if upright.mode.startswith("I;16") or upright.mode == "F":
             return np.asarray(upright)
+        if upright.mode == "I":  # 32 bits of room, mostly for a picture of 16
+            return np.asarray(upright).astype(np.uint16)
         return np.asarray(
             upright.convert("RGBA" if upright.has_transparency_data else "RGB")
         )
@@ -152,7 +142,7 @@ def _to_rgb(pixels: np.ndarray, name: str) -> np.ndarray:
 
 
 def to_tensor(pixels: np.ndarray) -> Tensor:
-    """Turn an array (H, W, 3) into an image tensor (1, 3, H, W) float32."""
+    """Turn an array (H, W, 3) in [0, 1] into an image tensor (1, 3, H, W) float32."""
     channels_first = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
     return torch.from_numpy(channels_first)[None]
 
@@ -167,7 +157,7 @@ def to_bytes(image: Tensor) -> np.ndarray:
     return (to_array(image) * 255).round().astype(np.uint8)
 
 
-def resize(image: Tensor, long_side: int) -> Tensor:
+def resize(image: Tensor, long_side: int, name: str = "the picture") -> Tensor:
     """Bring the longer side of an image to long_side pixels, keeping its shape.
 
     Shrinking averages areas (no moiré from whiskers or brush strokes); enlarging
@@ -176,23 +166,32 @@ def resize(image: Tensor, long_side: int) -> Tensor:
     Args:
         image: (1, 3, H, W) in [0, 1].
         long_side: pixels.
+        name: of the picture, for the error.
 
     Returns:
-        (1, 3, h, w) in [0, 1] with max(h, w) = long_side, on the CPU.
+        (1, 3, h, w) in [0, 1] with max(h, w) = long_side.
 
     Raises:
-        InputError: the short side would fall under 16 pixels.
+        InputError: the short side is or would fall under 16 pixels, or OpenCV is
+            broken.
     """
     height, width = image.shape[2:]
     scale = long_side / max(height, width)
+    size = round(width * scale), round(height * scale)
+    if min(height, width, *size) < MIN_SIDE:
+        raise InputError(
+            f"{name}: {width}x{height} pixels, to be {size[0]}x{size[1]}; each side "
+            f"needs at least {MIN_SIDE}: choose a larger size or crop it"
+        )
     if scale == 1:
         return image
-    size = round(width * scale), round(height * scale)
-    if min(size) < MIN_SIDE:
+    try:
+        import cv2
+    except ImportError as error:  # a bare server has no libGL
         raise InputError(
-            f"a picture of {width}x{height} pixels would become {size[0]}x{size[1]}; "
-            f"each side needs at least {MIN_SIDE}: choose a larger size or crop it"
-        )
+            f"OpenCV cannot start ({error}): on a computer without a display, pip "
+            "uninstall opencv-python and pip install opencv-python-headless"
+        ) from None
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return to_tensor(cv2.resize(to_array(image), size, interpolation=method).clip(0, 1))
 
@@ -207,6 +206,9 @@ def fit_inside(image: Tensor, height: int, width: int) -> Tensor:
 
     Returns:
         (1, 3, height, width) in [0, 1], on the CPU.
+
+    Raises:
+        InputError: its short side would fall under 16 pixels.
     """
     scale = min(height / image.shape[2], width / image.shape[3])
     pixels = to_array(resize(image, round(scale * max(image.shape[2:]))))

@@ -72,7 +72,7 @@ def show_triptych(photo: Tensor, painting: Tensor, result: Tensor) -> Figure:
 
 
 def show_losses(steps: Sequence[Step]) -> Figure:
-    """Plot every relative loss, and their weighted total, against the iteration.
+    """Plot the three relative losses and the weighted total against the iteration.
 
     A dotted vertical line marks where new settings bent the loss surface.
 
@@ -107,7 +107,7 @@ def film_strip(steps: Sequence[Step], count: int = 6) -> Figure:
 
     Args:
         steps: of one run, in order.
-        count: how many pictures, 2 or more.
+        count: how many pictures at most, 2 or more.
 
     Returns:
         The figure.
@@ -135,7 +135,7 @@ def save_gif(
     """
     frames = [Image.fromarray(to_bytes(image)) for image in images]
     # Browsers slow down frames shorter than 20 ms.
-    each = max(20, round(1000 * seconds / len(frames)))
+    each = max(20, round(1000 * seconds / max(1, len(frames) - 1)))
     encoded = io.BytesIO()
     frames[0].save(
         encoded,

@@ -16,7 +16,7 @@ CHOICES = {
     "pooling": ("avg", "max"),
     "device": ("auto", "cpu", "cuda", "mps"),
 }
-LIMITS = {  # field: smallest, largest
+LIMITS = {  # field: smallest, largest; whole numbers where the limits are
     "content_weight": (0.0, 1e6),
     "style_weight": (0.0, 1e6),
     "tv_weight": (0.0, 1e6),
@@ -83,6 +83,8 @@ class Settings:
             layers = getattr(self, name)
             if not isinstance(layers, dict):
                 raise InputError(f"{name} is {{layer: weight}}, not {layers!r}")
+            # A copy of our own: whoever changes theirs does not change a run.
+            object.__setattr__(self, name, dict(layers))
             check_layers(layers)
             for layer, weight in layers.items():
                 _check_number(f"{name}[{layer!r}]", weight, 0.0, 1e6)
@@ -122,10 +124,10 @@ class Settings:
             InputError: no such file, no recipe, or a value that is refused.
         """
         try:
-            recipe = json.loads(Path(path).read_text(encoding="utf-8"))
+            recipe = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: not a recipe in JSON: {error}") from error
         if not isinstance(recipe, dict):
             raise InputError(f"{path}: not a recipe: it holds no {{name: value}}")
@@ -146,7 +148,11 @@ class Settings:
 
 def _check_number(name: str, value: float, low: float, high: float) -> None:
     """Refuse what is no number of the limits' kind between them."""
-    kinds = (int,) if isinstance(low, int) else (int, float)
-    if type(value) not in kinds or not low <= value <= high:
+    kind = int if isinstance(low, int) else int | float
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, kind)
+        or not low <= value <= high
+    ):
         kind = "a whole number" if isinstance(low, int) else "a number"
-        raise InputError(f"{name} is {kind} from {low:g} to {high:g}, not {value!r}")
+        raise InputError(f"{name} is {kind} from {low:,} to {high:,}, not {value!r}")

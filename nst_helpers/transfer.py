@@ -14,7 +14,7 @@ from .losses import content_loss, gram_matrix, range_loss, style_loss, tv_loss
 from .settings import Settings
 from .vgg import VGG19
 
-RANGE_WEIGHT = 5000.0  # cutting off what is left over moves no loss by 1 %
+RANGE_WEIGHT = 50.0  # times the other three: cutting off then moves no loss by 1 %
 ADAM_RATE = 0.02  # of the way from black to white, a step
 HISTORY = 20  # steps that L-BFGS remembers; 100 gets no further and fills memory
 
@@ -29,7 +29,8 @@ class Step:
         seconds: time spent computing so far.
         image: (1, 3, H, W) in [0, 1], on the CPU.
         losses: {"content", "style", "tv", "range"}: relative losses before weighting
-            (a term of weight 0 is left out), and "total", the weighted sum.
+            (a term of weight 0 is left out), and "total", the weighted sum; they are of
+            the pixels before these were cut off at 0 and 1 for the image.
         restarted: new settings bent the loss surface just before this step, so the
             optimiser forgot what it had learnt of the old one.
     """
@@ -61,7 +62,7 @@ class StyleTransfer:
         settings: every other choice.
 
     Attributes:
-        image: (1, 3, H, W) in [0, 1], the best picture so far.
+        image: (1, 3, H, W) in [0, 1], the best picture so far: the one of lowest total.
         iteration: of the last Step; -1 before the first.
         reason: why the last loop ended: "steps done", "converged", "stopped" or
             "not finite"; None while it runs.
@@ -83,13 +84,19 @@ class StyleTransfer:
         self._vgg = VGG19(settings.weights, settings.pooling, settings.seed).to(device)
         # The pixels are what is optimised; the network never changes.
         self._pixels = self._start().to(device).clone().requires_grad_()
+        self._accepted = self._pixels.detach().clone()
+        self._best = math.inf, _shown(self._pixels)
         self._content, self._grams = {}, {}
         self._seconds, self._evaluations = 0.0, 0
+        self._stopping = self._midway = self._bent = False
         self.iteration = -1
-        self._stopping = False
-        self.image = _shown(self._pixels)
         self.reason: str | None = None
         self._aim()
+
+    @property
+    def image(self) -> Tensor:
+        """The best picture so far, (1, 3, H, W) in [0, 1], on the CPU."""
+        return self._best[1]
 
     @property
     def settings(self) -> Settings:
@@ -115,47 +122,51 @@ class StyleTransfer:
     def __next__(self) -> Step:
         """Do one iteration and return its Step."""
         if self._stopping:
-            self._stopping = False
             self._end("stopped")
         if self.iteration >= self._settings.steps:
             self._end("steps done")
         began = time.perf_counter()
-        restarted = self._settings != replace(
-            self._aimed_at, steps=self._settings.steps
-        )
-        if restarted:
+        if self._midway:  # Ctrl-C broke the last step off: back to firm ground
+            self._pixels.data.copy_(self._accepted)
+            self._forget()
+        self._midway = True
+        same = replace(self._aimed_at, steps=self._settings.steps) == self._settings
+        self._bent = self._bent or not same
+        if self._bent:
             self._aim()
-        before = self._pixels.detach().clone()
         try:
             if self.iteration >= 0:  # iteration 0 is the start itself
                 self._optimizer.step(self._closure)
-                if torch.equal(before, self._pixels):
+                if torch.equal(self._accepted, self._pixels):
                     # Memory of far-off places can mislead a line search: once more
                     # without it.
                     self._forget()
                     self._optimizer.step(self._closure)
+                    if torch.equal(self._accepted, self._pixels):
+                        self._end("converged")
             losses, gradient = self._evaluate()
-        except BaseException as error:  # Ctrl-C in mid line search, too
-            self._pixels.data.copy_(before)
-            self._forget()
-            if isinstance(error, NotFiniteError):
-                self._end("not finite")
-            raise
-        if self.iteration >= 0 and torch.equal(before, self._pixels):
-            self._end("converged")
-        self._known = [(self._pixels.detach().clone(), losses, gradient)]
-        self.iteration += 1
+        except NotFiniteError:
+            self._end("not finite")
+        image, pixels = _shown(self._pixels), self._pixels.detach().clone()
+        if losses["total"] <= self._best[0]:
+            self._best = losses["total"], image
         self._seconds += time.perf_counter() - began
-        image = _shown(self._pixels)
-        if losses["total"] <= self._best:
-            self._best, self.image = losses["total"], image
-        return Step(
-            self.iteration, self._evaluations, self._seconds, image, losses, restarted
+        step = Step(
+            iteration=self.iteration + 1,
+            evaluations=self._evaluations,
+            seconds=self._seconds,
+            image=image,
+            losses=losses,
+            restarted=self._bent,
         )
+        self._accepted, self._known = pixels, [(pixels, losses, gradient)]
+        self.iteration += 1
+        self._midway = self._bent = False
+        return step
 
     def _end(self, reason: str) -> NoReturn:
         """Leave the loop, saying why."""
-        self.reason = reason
+        self.reason, self._stopping = reason, False
         raise StopIteration
 
     def _start(self) -> Tensor:
@@ -174,8 +185,12 @@ class StyleTransfer:
             "content": aim.content_weight,
             "style": aim.style_weight,
             "tv": aim.tv_weight,
-            "range": RANGE_WEIGHT,
         }
+        together = sum(self._weights.values())
+        self._weights["range"] = RANGE_WEIGHT * together
+        # Only the weights' ratio matters: the tolerances of L-BFGS always meet a loss
+        # of the same size.
+        self._scale = 100 / together
         # A term or a layer of weight 0 is left out: it costs no time.
         content = aim.content_layers if aim.content_weight else {}
         style = aim.style_layers if aim.style_weight else {}
@@ -187,7 +202,7 @@ class StyleTransfer:
             new = self._style_layers.keys() - self._grams.keys()
             features = self._vgg(self._painting, new)
             self._grams |= {name: gram_matrix(f) for name, f in features.items()}
-        self._aimed_at, self._known, self._best = aim, [], math.inf
+        self._aimed_at, self._known, self._best = aim, [], (math.inf, self.image)
         self._forget()
 
     def _forget(self) -> None:
@@ -210,10 +225,10 @@ class StyleTransfer:
     def _closure(self) -> float:
         """Tell the optimiser the loss and its gradient where the pixels are now."""
         losses, self._pixels.grad = self._evaluate()
-        return losses["total"]
+        return self._scale * losses["total"]
 
     def _evaluate(self) -> tuple[dict[str, float], Tensor]:
-        """Compute the losses and the gradient of their weighted sum at the pixels.
+        """Compute the losses, and the gradient of their scaled total, at the pixels.
 
         A step of L-BFGS begins by asking for the point where the last line search
         ended: what was computed there is kept, and not computed twice.
@@ -236,7 +251,8 @@ class StyleTransfer:
                 terms["tv"] = tv_loss(self._pixels, self._photo)
             terms["range"] = range_loss(self._pixels)
             terms["total"] = sum(self._weights[name] * terms[name] for name in terms)
-            (gradient,) = torch.autograd.grad(terms["total"], self._pixels)
+            loss = self._scale * terms["total"]
+            (gradient,) = torch.autograd.grad(loss, self._pixels)
         self._evaluations += 1
         losses = {name: term.item() for name, term in terms.items()}
         if not math.isfinite(losses["total"]):

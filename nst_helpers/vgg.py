@@ -1,17 +1,14 @@
 """VGG19 as a function: an image and names of layers in, features by name out."""
 
-import hashlib
 import os
-import re
-from pathlib import Path
+from collections.abc import Iterable
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
-from .files import InputError, write_file
+from .files import InputError
+from .pretrained import read_state
 
 # Convolutions and channels of each block; pooling stands between the blocks.
 BLOCKS = {1: (2, 64), 2: (2, 128), 3: (4, 256), 4: (4, 512), 5: (4, 512)}
@@ -20,8 +17,6 @@ LAYERS = tuple(
 )
 # VGG-16 has no such layers. A weights file without them makes each pass its input on.
 NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
-
-BUNDLED = Path(__file__).parent / "weights" / "vgg19_layout_imagenet_fp16.safetensors"
 
 
 class VGG19(nn.Module):
@@ -56,7 +51,7 @@ class VGG19(nn.Module):
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
         self.convs = nn.ModuleDict()
-        parameters = _random(seed) if weights == "random" else _read(weights)
+        parameters = _random(seed) if weights == "random" else _trained(weights)
         for name, (weight, bias) in parameters.items():
             out_channels, in_channels = weight.shape[:2]
             # skip_init: no time spent on numbers that are replaced at once
@@ -67,7 +62,7 @@ class VGG19(nn.Module):
             self.convs[name] = conv
         self.requires_grad_(False)
 
-    def forward(self, image: Tensor, layers: list[str]) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute the features of some layers, running no deeper than the deepest.
 
         Args:
@@ -81,11 +76,12 @@ class VGG19(nn.Module):
         Raises:
             InputError: an unknown layer; the line lists the sixteen.
         """
+        layers = set(layers)
         check_layers(layers)
         features = {}
         x = (image - self.mean) / self.std
         for name in LAYERS:
-            if len(features) == len(set(layers)):
+            if len(features) == len(layers):
                 break
             if name.endswith("_1") and name != "conv1_1":
                 x = self.pool(x, 2)
@@ -96,7 +92,7 @@ class VGG19(nn.Module):
         return features
 
 
-def check_layers(layers: list[str]) -> None:
+def check_layers(layers: Iterable[str]) -> None:
     """Refuse names that are none of VGG19's sixteen convolutions.
 
     Args:
@@ -116,12 +112,12 @@ def _shapes() -> dict[str, tuple[int, int]]:
     return dict(zip(LAYERS, zip(outs, [3, *outs[:-1]], strict=True), strict=True))
 
 
-def _torchvision_indices() -> dict[str, int]:
+def _torchvision_indices() -> list[int]:
     """Find each convolution's place in torchvision's vgg19().features.
 
     A convolution and its ReLU take two places, each pooling before a block one.
     """
-    return {name: 2 * i + int(name[4]) - 1 for i, name in enumerate(LAYERS)}
+    return [2 * i + int(name[4]) - 1 for i, name in enumerate(LAYERS)]
 
 
 def _random(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
@@ -136,110 +132,22 @@ def _random(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
-def _read(weights: str | os.PathLike) -> dict[str, tuple[Tensor, Tensor]]:
-    """Read {layer: (weight, bias)} from a file in torchvision's layout."""
-    if weights == "bundled":
-        path = BUNDLED
-    elif weights == "imagenet":
-        path = _imagenet_file()
-    else:
-        path = Path(weights).expanduser()
-    state = _load(path)
-    parameters = {}
-    for name, index in _torchvision_indices().items():
-        keys = [f"features.{index}.weight", f"features.{index}.bias"]
+def _trained(weights: str | os.PathLike) -> dict[str, tuple[Tensor, Tensor]]:
+    """Pick {layer: (weight, bias)} out of torchvision's names for them."""
+    state, parameters = read_state(weights), {}
+    for (name, (out, into)), index in zip(
+        _shapes().items(), _torchvision_indices(), strict=True
+    ):
+        keys = f"features.{index}.weight", f"features.{index}.bias"
         if name in NOT_IN_VGG16 and keys[0] not in state:
             continue
-        out, into = _shapes()[name]
         pair = [state.get(key) for key in keys]
         if [p is not None and p.shape for p in pair] != [(out, into, 3, 3), (out,)]:
             raise InputError(
-                f"{path}: not the weights of a VGG19: {keys[0]} and {keys[1]} should "
-                f"have shapes {(out, into, 3, 3)} and {(out,)}"
+                f"{weights}: not the weights of a VGG19: {keys[0]} and {keys[1]} "
+                f"should have shapes {(out, into, 3, 3)} and {(out,)}"
             )
         if not all(p.isfinite().all() for p in pair):
-            raise InputError(f"{path}: {name} has infinite weights; get the file again")
+            raise InputError(f"{weights}: {name} has infinite weights; get it again")
         parameters[name] = pair
     return parameters
-
-
-def _load(path: Path) -> dict[str, Tensor]:
-    """Load a checked weights file without ever unpickling code."""
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such weights file; weights are 'bundled', 'imagenet', "
-            "'random' or the path of a .safetensors or .pth file"
-        )
-    _check_sha256(path)
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise InputError(f"{path}: broken or cut off ({error}); get it again") from None
-    except Exception:  # a web page, a cut-off file, or a pickle with code in it
-        raise InputError(
-            f"{path}: not a weights file or cut off; get it again"
-        ) from None
-    if not isinstance(state, dict):
-        raise InputError(f"{path}: not the weights of a VGG19; choose another file")
-    return state
-
-
-def _check_sha256(path: Path) -> None:
-    """Compare a file with the checksum beside it or, as torchvision, in its name."""
-    beside = path.with_name(path.name + ".sha256")
-    in_name = re.search("-([0-9a-f]{8,})[.]pth$", path.name)
-    if beside.exists():
-        expected = beside.read_text().strip()
-    elif in_name:
-        expected = in_name[1]
-    else:
-        return
-    actual = hashlib.sha256(path.read_bytes()).hexdigest()
-    if not expected or not actual.startswith(expected):
-        raise InputError(
-            f"{path}: its SHA-256 starts {actual[:8]}, not {expected[:8]}: cut off, or "
-            "a web page saved as weights; delete it and get it again"
-        )
-
-
-def _imagenet_file() -> Path:
-    """Return the file with VGG-19's own weights, downloading and trimming it once."""
-    if os.environ.get("NST_WEIGHTS"):
-        return Path(os.environ["NST_WEIGHTS"]).expanduser()
-    folder = Path(torch.hub.get_dir(), "checkpoints")
-    cached = folder / "vgg19_convolutions_fp16.safetensors"
-    checksum = folder / (cached.name + ".sha256")
-    if cached.exists() and checksum.exists():
-        try:
-            _check_sha256(cached)
-            return cached
-        except InputError:  # damaged since it was written: make it anew
-            pass
-
-    from torchvision.models import VGG19_Weights  # slow to import, seldom needed
-
-    weights = VGG19_Weights.IMAGENET1K_V1
-    download = folder / Path(weights.url).name
-    try:
-        if download.exists():
-            _check_sha256(download)  # torchvision checks only what it downloads
-        state = weights.get_state_dict(
-            progress=True, check_hash=True, weights_only=True, map_location="cpu"
-        )
-    except Exception as error:  # no network, a proxy's web page, a full disk, ...
-        raise InputError(
-            f"torchvision's VGG-19 could not be had ({error}). Looked for {cached} and "
-            f"{download}. Without a network: bring {download.name} on a USB stick and "
-            "set NST_WEIGHTS=/path/to/it, or use weights='bundled'"
-        ) from error
-    # The classifier makes up 86 % of the download; no layer of ours needs it.
-    state = {k: v.half() for k, v in state.items() if k.startswith("features.")}
-    data = save(state)
-    try:
-        write_file(checksum, hashlib.sha256(data).hexdigest().encode())
-        write_file(cached, data)
-    except InputError:  # no room for the copy: the download serves
-        return download
-    return cached

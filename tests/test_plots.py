@@ -83,7 +83,7 @@ def test_film_strip_runs_from_the_first_to_the_last():
 
 def test_gif_holds_every_picture_and_rests_on_the_last(tmp_path):
     steps = make_steps(4)
-    save_gif([step.image for step in steps], tmp_path / "a.gif", seconds=2)
+    save_gif([step.image for step in steps], tmp_path / "a.gif", seconds=1.5)
     with Image.open(tmp_path / "a.gif") as gif:
         assert gif.n_frames == 4 and gif.info["loop"] == 0
         for i, step in enumerate(steps):

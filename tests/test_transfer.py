@@ -74,7 +74,7 @@ def test_the_first_step_is_the_start_and_the_loss_falls(photo, painting):
             step.losses["content"]
             + 100 * step.losses["style"]
             + 0.3 * step.losses["tv"]
-            + 5000 * step.losses["range"]
+            + 50 * 101.3 * step.losses["range"]
         )
         assert step.losses["total"] == pytest.approx(weighted, rel=1e-5)
 

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nst_helpers import VGG19, InputError
-from nst_helpers.vgg import BUNDLED, LAYERS, NOT_IN_VGG16
+from nst_helpers.pretrained import BUNDLED
+from nst_helpers.vgg import LAYERS, NOT_IN_VGG16
 
 # Where torchvision's own layers stand, counted by torchvision itself.
 CONVS = [
