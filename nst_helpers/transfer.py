@@ -272,7 +272,7 @@ def _prepare(image: Tensor, name: str, size: int, device: torch.device) -> Tenso
         raise InputError(f"the {name} is no image tensor (1, 3, H, W); use load_image")
     if not ((image >= 0) & (image <= 1)).all():
         raise InputError(f"the {name} has numbers outside [0, 1]; use load_image")
-    return resize(image.detach(), size).to(device, torch.float32)
+    return resize(image.detach(), size, f"the {name}").to(device, torch.float32)
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -1,3 +1,4 @@
+import socket
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,13 @@ def photo():
 @pytest.fixture(scope="session")
 def painting():
     return load_image(IMAGES / "style" / "hokusai_great_wave.jpg")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Fail whatever would reach for the network."""
+
+    def refuse(*args):
+        raise AssertionError("a test reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)

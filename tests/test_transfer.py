@@ -118,12 +118,15 @@ def test_new_settings_bend_the_picture_and_forget_the_history(photo, painting):
     iterator = iter(transfer)
     steps = [next(iterator) for _ in range(5)]
     assert not any(step.restarted for step in steps)
+    optimizer = transfer._optimizer
     transfer.settings = dataclasses.replace(transfer.settings, style_weight=0.01)
     steps += list(iterator)
+    assert transfer._optimizer is not optimizer
     assert [step.iteration for step in steps if step.restarted] == [5]
     assert steps[-1].iteration == 8
     assert steps[-1].losses["content"] < steps[4].losses["content"] / 2
     assert steps[-1].losses["style"] > steps[4].losses["style"]
+    assert torch.equal(transfer.image, steps[-1].image)
 
 
 def test_new_layers_in_mid_run(photo, painting):
@@ -188,10 +191,46 @@ def test_ctrl_c_leaves_the_best_picture_and_a_run_that_goes_on(
     best = steps[-1].image if steps else resize(photo, 64)
     assert torch.equal(transfer.image, best)
     hook.remove()
-    steps += list(transfer)
+    # The next search starts from the last picture shown, not from where it broke off.
+    points = []
+    transfer._vgg.register_forward_pre_hook(
+        lambda module, inputs: points.append(inputs[0].detach().clone())
+    )
+    again = list(transfer)
+    moved = (points[0] - best).abs().max() if steps else torch.tensor(0.0)
+    assert moved < (again[-1].image - best).abs().max() / 2
+    steps += again
     assert [step.iteration for step in steps] == [0, 1, 2, 3, 4]
     totals = [step.losses["total"] for step in steps]
     assert totals == sorted(totals, reverse=True)
+
+
+def test_a_bend_is_reported_even_if_ctrl_c_came_between(photo, painting):
+    transfer = StyleTransfer(photo, painting, SMALL)
+    next(transfer)
+    transfer.settings = dataclasses.replace(SMALL, style_weight=1.0)
+    hook = interrupt(transfer, 1, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        next(transfer)
+    hook.remove()
+    assert [step.restarted for step in transfer] == [True, False, False, False]
+
+
+def test_only_the_ratio_of_the_weights_matters(photo, painting):
+    results = [
+        run(photo, painting, content_weight=m, style_weight=100 * m, tv_weight=0.3 * m)
+        for m in (1.0, 2.0**-12, 2.0**12)
+    ]
+    images = [transfer.image for transfer, _ in results]
+    for image in images[1:]:
+        torch.testing.assert_close(image, images[0], rtol=0, atol=1e-3)
+
+
+def test_the_best_picture_is_the_one_of_the_lowest_total(photo, painting, monkeypatch):
+    monkeypatch.setattr("nst_helpers.transfer.ADAM_RATE", 0.5)
+    transfer, steps = run(photo, painting, optimizer="adam", steps=8)
+    best = min(steps, key=lambda step: step.losses["total"])
+    assert best is not steps[-1] and torch.equal(transfer.image, best.image)
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_the_best_picture(photo, painting):
@@ -217,6 +256,8 @@ def test_stop_says_so_and_the_run_can_go_on(photo, painting):
     assert transfer.reason == "stopped" and transfer.iteration == 2
     assert [step.iteration for step in transfer] == [3, 4]
     assert transfer.reason == "steps done"
+    transfer.stop()
+    assert list(transfer) == [] and transfer.reason == "stopped"
 
 
 def test_a_perfect_match_converges(photo, painting):

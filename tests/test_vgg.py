@@ -181,8 +181,12 @@ def test_a_wrong_checksum_beside_the_file_is_refused(tmp_path):
     shutil.copy(BUNDLED, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     beside = tmp_path / "w.safetensors.sha256"
-    beside.write_text(digest)
-    VGG19(path)
+    for text in (
+        digest,
+        f"{digest.upper()}  w.safetensors\n",
+    ):  # as sha256sum writes it
+        beside.write_text(text)
+        VGG19(path)
     beside.write_text(digest[::-1])
     with pytest.raises(InputError, match="SHA-256"):
         VGG19(path)
@@ -241,6 +245,12 @@ def test_a_web_page_instead_of_imagenet_weights(hub, placed):
         VGG19("imagenet")
     assert "\n" not in str(error.value)
     assert not list(hub.rglob("*.safetensors"))
+
+
+def test_nst_weights_names_a_file_that_is_not_there(hub, monkeypatch):
+    monkeypatch.setenv("NST_WEIGHTS", "gone.pth")
+    with pytest.raises(InputError, match="NST_WEIGHTS=gone.pth"):
+        VGG19("imagenet")
 
 
 def test_nst_weights_takes_torchvisions_file_from_a_usb_stick(hub, monkeypatch, image):
