@@ -8,9 +8,9 @@ BIN := .venv/bin
 FIRST := $(firstword $(sort $(wildcard notebooks/*.ipynb)))
 
 PAINT := $(BIN)/python -m nst_helpers --yes
-GALLERY := cat-hokusai_great_wave temple-van_gogh_village_street_in_auvers \
-	coffee-kandinsky_composition_viii cat-cassatt_summertime \
-	coffee-bruegel_harvesters rocket-van_gogh_village_street_in_auvers
+GALLERY := temple-van_gogh_village_street_in_auvers cat-cassatt_summertime \
+	coffee-kandinsky_composition_viii coffee-bruegel_harvesters \
+	rocket-van_gogh_village_street_in_auvers
 
 .PHONY: lab test demo notebooks pictures
 
@@ -34,7 +34,7 @@ notebooks: .venv/ready
 pictures: .venv/ready
 	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg \
 		-o images/results/cat-hokusai_great_wave.jpg --triptych images/results/triptych.jpg
-	for pair in $(GALLERY); do $(PAINT) images/content/$${pair%%-*}.jpg \
+	set -e; for pair in $(GALLERY); do $(PAINT) images/content/$${pair%%-*}.jpg \
 		images/style/$${pair#*-}.jpg -o images/results/$$pair.jpg; done
 
 # Without the mark, the last set-up did not finish: start from nothing.

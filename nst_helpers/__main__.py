@@ -144,7 +144,7 @@ def paint(options: argparse.Namespace) -> int:
 def as_image(figure: Figure) -> Tensor:
     """Draw a figure as an image tensor."""
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=150)
+    figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
     return load_image(drawn.getvalue())
 
 
