@@ -152,7 +152,7 @@ class Evil:
     [
         b"",
         b"<!DOCTYPE html><title>Sign in</title>",
-        pickle.dumps(Evil()),
+        pickle.dumps(Evil(), protocol=2),
         BUNDLED.read_bytes()[:100_000],
     ],
     ids=["empty", "web page", "pickle with code", "cut off"],
