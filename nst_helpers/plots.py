@@ -103,7 +103,7 @@ def show_losses(steps: Sequence[Step]) -> Figure:
 
 
 def film_strip(steps: Sequence[Step], count: int = 6) -> Figure:
-    """Show a few pictures of a run, close together at first, when most happens.
+    """Show a few pictures of a run, closer together in its first half.
 
     Args:
         steps: of one run, in order.
@@ -112,7 +112,8 @@ def film_strip(steps: Sequence[Step], count: int = 6) -> Figure:
     Returns:
         The figure.
     """
-    places = np.geomspace(1, len(steps), min(count, len(steps))).round().astype(int) - 1
+    few = min(count, len(steps))
+    places = np.geomspace(5, len(steps) + 4, few).round().astype(int) - 5
     chosen = [steps[place] for place in np.unique(places)]
     titles = [f"iteration {step.iteration}" for step in chosen]
     return show_images([step.image for step in chosen], titles, height=1.5)

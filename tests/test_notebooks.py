@@ -103,17 +103,26 @@ WRONG_TOTALS = [
     (weighted(tv=0), "Total variation"),
     (weighted(style=0), "style is missing"),
     (weighted(content=0), "content is missing"),
-    (weighted(by=3), "averaged"),
-    (weighted(style=-1), "432"),
+    (weighted(by=3), "2956"),
+    (weighted(style=-1), "2956"),
+    (lambda losses, s: 2956.0, "2956"),
+    (
+        lambda losses, s: s.content_weight + s.style_weight + s.tv_weight,
+        "weights without",
+    ),
 ]
 WRONG_DESCENTS = [
     (lambda before, slope, t, after: ..., "Nothing"),
-    (lambda before, slope, t, after: False, "refuse"),
-    (lambda before, slope, t, after: True, "accept"),
+    (lambda before, slope, t, after: None, "Nothing"),
+    (lambda before, slope, t, after: False, "compare"),
+    (lambda before, slope, t, after: True, "compare"),
+    (lambda before, slope, t, after: after < 9.5, "compare"),
+    (lambda before, slope, t, after: after <= before + 0.2 * t * slope, "1e-4"),
+    (lambda before, slope, t, after: after <= before - 4e-4 * t, "use slope"),
     (lambda before, slope, t, after: after < before, "slope"),
     (
         lambda before, slope, t, after: after <= before - 1e-4 * t * slope,
-        "accept|slope",
+        "accept|Use the slope",
     ),
     (lambda before, slope, t, after: after <= before + 1e-4 * slope, "use t"),
 ]
