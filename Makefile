@@ -15,7 +15,8 @@ GALLERY := temple-van_gogh_village_street_in_auvers cat-cassatt_summertime \
 .PHONY: lab test demo notebooks pictures
 
 lab: .venv/ready
-	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(FIRST)
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/$(FIRST) \
+		$(if $(filter 0,$(shell id -u)),--allow-root)
 
 test: .venv/ready
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+import matplotlib
 from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
@@ -160,4 +161,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    matplotlib.use("Agg")  # draw without a window
     sys.exit(main())

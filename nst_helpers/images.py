@@ -61,7 +61,7 @@ def load_image(
         name = os.fspath(source)
         pixels = _decode(_find(name), name)
     image = to_tensor(_to_rgb(pixels, name))
-    return resize(image, long_side or max(image.shape[2:]), name)
+    return resize(image, max(image.shape) if long_side is None else long_side, name)
 
 
 def _find(name: str) -> Path:
@@ -179,9 +179,10 @@ def resize(image: Tensor, long_side: int, name: str = "the picture") -> Tensor:
     scale = long_side / max(height, width)
     size = round(width * scale), round(height * scale)
     if min(height, width, *size) < MIN_SIDE:
+        then = "" if scale == 1 else f" would become {size[0]}x{size[1]}"
         raise InputError(
-            f"{name}: {width}x{height} pixels, to be {size[0]}x{size[1]}; each side "
-            f"needs at least {MIN_SIDE}: choose a larger size or crop it"
+            f"{name}: {width}x{height} pixels{then}; each side needs at least "
+            f"{MIN_SIDE}: choose a larger size or crop it"
         )
     if scale == 1:
         return image
