@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import io
+import math
 import os
 import sys
 from pathlib import Path
@@ -114,7 +115,8 @@ def paint(options: argparse.Namespace) -> int:
     transfer = StyleTransfer(photo, painting, settings)
     if options.frames:
         Path(options.frames).mkdir(exist_ok=True)
-    film, status = [], 0
+    # An animation of more than 48 pictures is larger and no smoother.
+    film, every, status = [], math.ceil(settings.steps / 48), 0
     try:
         with tqdm(total=settings.steps, unit="step") as bar:
             for step in transfer:
@@ -123,8 +125,8 @@ def paint(options: argparse.Namespace) -> int:
                 bar.update(step.iteration - bar.n)
                 if options.frames:
                     save_image(step.image, f"{options.frames}/{step.iteration:05d}.png")
-                if options.gif and step.iteration % -(-settings.steps // 48) == 0:
-                    film.append(step.image)  # more frames are larger and no smoother
+                if options.gif and step.iteration % every == 0:
+                    film.append(step.image)
     except KeyboardInterrupt:
         status = 130
     finally:

@@ -61,7 +61,9 @@ def load_image(
         name = os.fspath(source)
         pixels = _decode(_find(name), name)
     image = to_tensor(_to_rgb(pixels, name))
-    return resize(image, max(image.shape) if long_side is None else long_side, name)
+    if long_side is None:
+        long_side = max(image.shape[2:])
+    return resize(image, long_side, name)
 
 
 def _find(name: str) -> Path:
@@ -96,7 +98,9 @@ def _decode(file: Path | io.BytesIO, name: str) -> np.ndarray:
         if upright.mode.startswith("I;16") or upright.mode == "F":
             return np.asarray(upright)
         if upright.mode == "I":  # 32 bits of room, mostly for a picture of 16
-            return np.asarray(upright).astype(np.uint16)
+            deep = np.asarray(upright)
+            fits = 0 <= deep.min() and deep.max() <= 65535
+            return deep.astype(np.uint16) if fits else deep
         return np.asarray(
             upright.convert("RGBA" if upright.has_transparency_data else "RGB")
         )

@@ -68,7 +68,9 @@ def _check_sha256(path: Path) -> None:
     beside = path.with_name(path.name + ".sha256")
     in_name = re.fullmatch("vgg19-([0-9a-f]{8})[.]pth", path.name)
     if beside.exists():
-        expected = (beside.read_text().split() or ["nothing"])[0].lower()
+        expected = (beside.read_text(errors="replace").split() or ["nothing"])[
+            0
+        ].lower()
     elif in_name:
         expected = in_name[1]
     else:

@@ -15,7 +15,8 @@ BLOCKS = {1: (2, 64), 2: (2, 128), 3: (4, 256), 4: (4, 512), 5: (4, 512)}
 LAYERS = tuple(
     f"conv{b}_{i + 1}" for b, (count, _) in BLOCKS.items() for i in range(count)
 )
-# VGG-16 has no such layers. A weights file without them makes each pass its input on.
+# VGG-16 has no such layers. A weights file without all three makes them pass their
+# input on.
 NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
 
 
@@ -112,12 +113,12 @@ def _shapes() -> dict[str, tuple[int, int]]:
     return dict(zip(LAYERS, zip(outs, [3, *outs[:-1]], strict=True), strict=True))
 
 
-def _torchvision_indices() -> list[int]:
+def _torchvision_indices() -> dict[str, int]:
     """Find each convolution's place in torchvision's vgg19().features.
 
     A convolution and its ReLU take two places, each pooling before a block one.
     """
-    return [2 * i + int(name[4]) - 1 for i, name in enumerate(LAYERS)]
+    return {name: 2 * i + int(name[4]) - 1 for i, name in enumerate(LAYERS)}
 
 
 def _random(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
@@ -135,12 +136,12 @@ def _random(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
 def _trained(weights: str | os.PathLike) -> dict[str, tuple[Tensor, Tensor]]:
     """Pick {layer: (weight, bias)} out of torchvision's names for them."""
     state, parameters = read_state(weights), {}
-    for (name, (out, into)), index in zip(
-        _shapes().items(), _torchvision_indices(), strict=True
-    ):
-        keys = f"features.{index}.weight", f"features.{index}.bias"
-        if name in NOT_IN_VGG16 and keys[0] not in state:
+    indices = _torchvision_indices()
+    is_vgg16 = all(f"features.{indices[n]}.weight" not in state for n in NOT_IN_VGG16)
+    for name, (out, into) in _shapes().items():
+        if is_vgg16 and name in NOT_IN_VGG16:
             continue
+        keys = [f"features.{indices[name]}.{part}" for part in ("weight", "bias")]
         pair = [state.get(key) for key in keys]
         if [p is not None and p.shape for p in pair] != [(out, into, 3, 3), (out,)]:
             raise InputError(

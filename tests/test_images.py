@@ -103,6 +103,8 @@ def test_sixteen_bits(rgb):
     np.testing.assert_allclose(image[0, 1], grey / 65535, atol=1e-5)
     pgm = encode(Image.fromarray(grey.astype(np.int32)), "PPM")
     np.testing.assert_allclose(load_image(pgm)[0, 1], grey / 65535, atol=1e-5)
+    with pytest.raises(InputError, match="int32"):
+        load_image(encode(Image.fromarray(grey.astype(np.int32) * 1000), "TIFF"))
     ok, data = cv2.imencode(".png", rgb[..., ::-1].astype(np.uint16) * 257)
     assert ok
     np.testing.assert_allclose(pixels(load_image(data.tobytes())), rgb, atol=1)

@@ -9,8 +9,8 @@ import pytest
 from nst_helpers import Settings
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("**/*.ipynb"))
 LESSONS = sorted(FOLDER.glob("*.ipynb"))
+NOTEBOOKS = LESSONS + sorted(FOLDER.glob("solutions/*.ipynb"))
 LOCAL_PATH = re.compile(r"/(home|root|tmp|Users|work|usr|opt|mnt)/|[A-Z]:\\\\")
 HEADINGS = ["**You will make**", "**You will learn**", "**You need**"]
 HEADINGS += ["## Recap", "## Exercises", "## References and credits"]

@@ -172,6 +172,11 @@ def test_weights_of_another_network_are_refused(tmp_path):
     save_file(state, tmp_path / "w.safetensors")
     with pytest.raises(InputError, match=r"features\.5\.weight"):
         VGG19(tmp_path / "w.safetensors")
+    state = whole_state()
+    del state["features.16.weight"]
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match=r"features\.16\.weight"):
+        VGG19(tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="missing.pth"):
         VGG19(tmp_path / "missing.pth")
 
