@@ -7,7 +7,15 @@ Networks", CVPR 2016.
 from .files import InputError
 from .images import load_image, save_image
 from .losses import content_loss, gram_matrix, style_loss, tv_loss
-from .plots import film_strip, save_gif, show_images, show_losses, show_triptych
+from .plots import (
+    film_strip,
+    save_gif,
+    show_distances,
+    show_images,
+    show_losses,
+    show_maps,
+    show_triptych,
+)
 from .settings import Settings
 from .transfer import Step, StyleTransfer, stylize
 from .vgg import VGG19
@@ -24,8 +32,10 @@ __all__ = [
     "load_image",
     "save_gif",
     "save_image",
+    "show_distances",
     "show_images",
     "show_losses",
+    "show_maps",
     "show_triptych",
     "style_loss",
     "stylize",

@@ -4,11 +4,13 @@ Every plot is returned as a closed figure: let it be the last line of a cell to 
 """
 
 import io
+import math
 import os
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -27,7 +29,10 @@ LOSS_LINES = {
 
 
 def show_images(
-    images: Sequence[Tensor], titles: Sequence[str] = (), height: float = 2.4
+    images: Sequence[Tensor],
+    titles: Sequence[str] = (),
+    height: float = 2.4,
+    columns: int | None = None,
 ) -> Figure:
     """Show images side by side at one height, each with its title.
 
@@ -35,24 +40,86 @@ def show_images(
         images: of (1, 3, H, W) in [0, 1], one or more, of any shapes.
         titles: one for each image, or none at all.
         height: of the pictures, in inches.
+        columns: images in a row; all of them in one row if left out.
 
     Returns:
         The figure.
     """
-    widths = [image.shape[3] / image.shape[2] for image in images]
-    fig, axes = plt.subplots(
-        1,
-        len(images),
-        figsize=(height * sum(widths), height + 0.4),
-        width_ratios=widths,
-        layout="constrained",
-        squeeze=False,
-    )
-    titles = titles or [""] * len(images)
-    for axis, image, title in zip(axes[0], images, titles, strict=True):
+    fig, axes = _grid([image.shape[2:] for image in images], titles, height, columns)
+    for axis, image in zip(axes, images, strict=True):
         axis.imshow(to_array(image))
-        axis.set_title(title, fontsize=10)
+    return fig
+
+
+def show_maps(
+    maps: Sequence[Tensor],
+    titles: Sequence[str] = (),
+    height: float = 1.6,
+    columns: int | None = None,
+    over: Tensor | None = None,
+) -> Figure:
+    """Show maps of numbers as colours, dark for the least of each, bright for the most.
+
+    Args:
+        maps: of (H, W), one or more; each has a scale of its own.
+        titles: one for each map, or none at all.
+        height: of the pictures, in inches.
+        columns: maps in a row; all of them in one row if left out.
+        over: (1, 3, H, W) in [0, 1], a picture to lay the maps over, in grey.
+
+    Returns:
+        The figure.
+    """
+    frame = over if over is not None else maps[0][None, None]
+    fig, axes = _grid([frame.shape[2:]] * len(maps), titles, height, columns)
+    height, width = frame.shape[2:]
+    for axis, values in zip(axes, maps, strict=True):
+        values = values.detach().cpu().numpy()
+        if over is None:
+            axis.imshow(values, cmap="magma", interpolation="nearest")
+            continue
+        axis.imshow(to_array(over).mean(axis=2), cmap="gray", vmin=0, vmax=1)
+        # Where the map is low, the picture shows through.
+        alpha = np.clip(values / max(values.max(), 1e-12), 0, 1) ** 0.5 * 0.85
+        whole = (-0.5, width - 0.5, height - 0.5, -0.5)
+        axis.imshow(
+            values, cmap="inferno", alpha=alpha, extent=whole, interpolation="bilinear"
+        )
+    return fig
+
+
+def show_distances(
+    distances: Tensor, images: Sequence[Tensor], title: str = ""
+) -> Figure:
+    """Show the distances between images, all against all, as a table of colours.
+
+    Args:
+        distances: (N, N), 0 or more; row by row from image i to image j.
+        images: N of (1, 3, H, W) in [0, 1]; they stand beside the rows and above the
+            columns.
+        title: of the table.
+
+    Returns:
+        The figure.
+    """
+    count = len(images)
+    fig, axes = plt.subplots(
+        count + 1, count + 1, figsize=(0.8 * count + 0.8,) * 2, layout="constrained"
+    )
+    for axis in axes.flat:
         axis.axis("off")
+    for i, image in enumerate(images):
+        for axis in (axes[0, i + 1], axes[i + 1, 0]):
+            axis.imshow(to_array(image))
+    table = fig.add_subplot(axes[1, 1].get_gridspec()[1:, 1:])
+    table.imshow(distances, cmap="magma", aspect="auto")
+    table.axis("off")
+    middle = (distances.min() + distances.max()) / 2
+    for i, j in np.ndindex(count, count):
+        colour = "black" if distances[i, j] > middle else "white"
+        text = f"{distances[i, j]:.2f}"
+        table.text(j, i, text, color=colour, ha="center", va="center", fontsize=9)
+    fig.suptitle(title, fontsize=10)
     plt.close(fig)
     return fig
 
@@ -147,3 +214,30 @@ def save_gif(
         loop=0,
     )
     write_file(path, encoded.getvalue())
+
+
+def _grid(
+    shapes: Sequence[tuple[int, int]],
+    titles: Sequence[str],
+    height: float,
+    columns: int | None,
+) -> tuple[Figure, list[Axes]]:
+    """Lay out frames of the shapes (H, W), row by row, without axes, with titles."""
+    columns = min(columns or len(shapes), len(shapes))
+    rows = math.ceil(len(shapes) / columns)
+    widths = [w / h for h, w in shapes[:columns]]
+    fig, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(height * sum(widths), (height + (0.4 if titles else 0.1)) * rows),
+        width_ratios=widths,
+        layout="constrained",
+        squeeze=False,
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    axes = list(axes.flat)[: len(shapes)]
+    for axis, title in zip(axes, titles or [""] * len(shapes), strict=True):
+        axis.set_title(title, fontsize=10)
+    plt.close(fig)
+    return fig, axes

@@ -1,0 +1,34 @@
+"""Run notebooks in place, top to bottom, and keep their outputs: run.py FILE …
+
+The picture of a cell tagged "hero" is also written to images/results/, for the lesson's
+first cell to show.
+"""
+
+import base64
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+RESULTS = Path(__file__).parent.parent / "images" / "results"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+for path in map(Path, sys.argv[1:]):
+    print(path, flush=True)
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook,
+        timeout=None,
+        record_timing=False,
+        resources={"metadata": {"path": path.parent}},
+    ).execute()
+    # Sliders do not live in a file; the still picture above them does.
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if WIDGET not in o.get("data", {})]
+        if "hero" in cell.metadata.get("tags", []):
+            hero = base64.b64decode(cell.outputs[-1].data["image/jpeg"])
+            (RESULTS / f"{path.stem}.jpg").write_bytes(hero)
+    nbformat.write(notebook, path)
