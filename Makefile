@@ -28,9 +28,7 @@ demo: .venv/ready
 	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg -o demo.png
 
 notebooks: .venv/ready
-	$(BIN)/jupyter nbconvert --to notebook --inplace --execute \
-		--ExecutePreprocessor.record_timing=False \
-		notebooks/*.ipynb notebooks/solutions/*.ipynb
+	$(BIN)/python notebooks/run.py notebooks/*.ipynb notebooks/solutions/*.ipynb
 
 pictures: .venv/ready
 	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg \

@@ -66,7 +66,7 @@ def _compare(answer: Any, right: Tensor, mistakes: dict[str, Tensor | float]) ->
         raise Hint(f"It gives {answer:.4g}, not {right:.4g}: compare with the formula.")
     worst = (answer - right).abs().max()
     raise Hint(
-        f"Right shape, but numbers differ by up to {worst:.2g}: compare with the "
+        f"The shape is right, but numbers differ by up to {worst:.2g}: compare with the "
         "formula, one step after the other."
     )
 
@@ -94,8 +94,8 @@ def check_first_layer(first_layer: Callable[[Tensor], Tensor], vgg: VGG19) -> st
     image, conv = _random(1, 3, 8, 10), vgg.convs["conv1_1"]
     centred = image - vgg.mean
     mistakes = {
-        "You left out the mean and the deviation: VGG19 never saw such bright "
-        "pictures.": relu(conv(image)),
+        "You left out the mean and the deviation: the weights expect numbers from "
+        "about -2 to 2.6, not from 0 to 1.": relu(conv(image)),
         "You subtract the mean, but do not divide by std.": relu(conv(centred)),
         "You divide by std, but do not subtract the mean.": relu(conv(image / vgg.std)),
         "You multiply by std: divide by it.": relu(conv(centred * vgg.std)),
@@ -171,30 +171,28 @@ def check_gram(gram: Callable[[Tensor], Tensor]) -> str:
 
 
 @_check
-def check_shuffle(shuffle: Callable[[Tensor], Tensor]) -> str:
-    """Check lesson 2's shuffle: all channels of a position move together.
+def check_shuffle_each(shuffle_each: Callable[[Tensor], Tensor]) -> str:
+    """Check lesson 2's other shuffle: every channel in an order of its own.
 
     Args:
-        shuffle: (1, C, H, W) to the same shape, positions in another order.
+        shuffle_each: (1, C, H, W) to the same shape.
 
     Returns:
         One sentence; it begins with "Right" if it is.
     """
-    features = torch.arange(24.0).view(1, 2, 3, 4)
-    shuffled = _call(shuffle, features)
+    features = torch.arange(120.0).view(1, 3, 5, 8)
+    shuffled = _call(shuffle_each, features)
     if getattr(shuffled, "shape", None) != features.shape:
         raise Hint("The shape must stay (1, C, H, W): view your result as features.")
     before, after = features[0].flatten(1), shuffled[0].flatten(1)
     if torch.equal(before, after):
-        raise Hint("Nothing moved: every position is where it was.")
-    if not torch.equal(before.sort().values, after.sort().values):
+        raise Hint("Nothing moved: every number is where it was.")
+    if not torch.equal(before, after.sort().values):
         raise Hint("Some numbers left their channel, or appear twice, or are lost.")
-    # In channel 1 every number is 12 more than in channel 0, at the same position.
-    if not torch.equal(after[1], after[0] + 12):
-        raise Hint(
-            "Each channel was shuffled in its own way: use one order for all channels."
-        )
-    return "The columns of F changed places, all channels together."
+    # At the same position, every number is 40 more than in the channel before.
+    if torch.equal(after[1], after[0] + 40) or torch.equal(after[2], after[1] + 40):
+        raise Hint("Channels moved together: draw a new order for each of them.")
+    return "Only the diagonal of the Gram matrix survives this."
 
 
 @_check
