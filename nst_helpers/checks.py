@@ -66,8 +66,8 @@ def _compare(answer: Any, right: Tensor, mistakes: dict[str, Tensor | float]) ->
         raise Hint(f"It gives {answer:.4g}, not {right:.4g}: compare with the formula.")
     worst = (answer - right).abs().max()
     raise Hint(
-        f"The shape is right, but numbers differ by up to {worst:.2g}: compare with the "
-        "formula, one step after the other."
+        f"The shape is right, but numbers differ by up to {worst:.2g}: compare with "
+        "the formula, one step after the other."
     )
 
 
@@ -338,7 +338,7 @@ def check_shifted_gram(shifted_gram: Callable[[Tensor, int], Tensor]) -> str:
     _compare(_call(shifted_gram, f, shift), total / 20, mistakes)
     if not _equal(torch.as_tensor(_call(shifted_gram, f, 1)).diag(), _pairs(f, 1)):
         raise Hint("It is right for a shift of 2, but not for 1. Do you use s?")
-    return "Shift 0 would be the Gram matrix itself."
+    return "In the formula, s = 0 gives the Gram matrix itself."
 
 
 def _pairs(f: Tensor, shift: int) -> Tensor:

@@ -112,7 +112,7 @@ def show_distances(
         for axis in (axes[0, i + 1], axes[i + 1, 0]):
             axis.imshow(to_array(image))
     table = fig.add_subplot(axes[1, 1].get_gridspec()[1:, 1:])
-    table.imshow(distances, cmap="magma", aspect="auto")
+    table.imshow(distances.numpy(), cmap="magma", aspect="auto")
     table.axis("off")
     middle = (distances.min() + distances.max()) / 2
     for i, j in np.ndindex(count, count):

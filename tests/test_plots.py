@@ -7,8 +7,10 @@ from nst_helpers import (
     Step,
     film_strip,
     save_gif,
+    show_distances,
     show_images,
     show_losses,
+    show_maps,
     show_triptych,
 )
 from nst_helpers.images import to_array, to_bytes
@@ -91,3 +93,39 @@ def test_gif_holds_every_picture_and_rests_on_the_last(tmp_path):
             frame = np.asarray(gif.convert("RGB"))
             np.testing.assert_allclose(frame, to_bytes(step.image), atol=4)
             assert gif.info["duration"] == (2000 if i == 3 else 500)
+
+
+def test_images_stand_in_rows_of_so_many_columns():
+    fig = show_images([torch.rand(1, 3, 20, 30)] * 5, list("abcde"), columns=3)
+    rows = {round(axis.get_position().y0, 2) for axis in fig.axes[:5]}
+    assert len(rows) == 2
+    assert [axis.get_title() for axis in fig.axes] == ["a", "b", "c", "d", "e", ""]
+    assert not any(axis.axison for axis in fig.axes)
+
+
+def test_maps_show_their_numbers_each_on_its_own_scale():
+    maps = [torch.arange(12.0).view(3, 4), torch.full((3, 4), 7.0)]
+    shown = [axis.images[0].get_array() for axis in show_maps(maps, ["a", "b"]).axes]
+    for values, expected in zip(shown, maps, strict=True):
+        np.testing.assert_array_equal(values, expected.numpy())
+
+
+def test_maps_over_a_picture_cover_it_and_let_it_through_where_they_are_low():
+    picture = torch.rand(1, 3, 30, 40)
+    (axis,) = show_maps([torch.tensor([[0.0, 1.0], [4.0, 2.0]])], over=picture).axes
+    grey, heat = axis.images
+    np.testing.assert_allclose(grey.get_array(), picture[0].mean(0).numpy(), atol=1e-6)
+    assert heat.get_extent() == grey.get_extent()
+    alpha = heat.get_alpha()
+    assert alpha[0, 0] == 0 and alpha[1, 0] == alpha.max() < 1
+
+
+def test_distances_stand_in_a_table_beside_their_images():
+    images = [torch.rand(1, 3, 20, 30) for _ in range(3)]
+    distances = torch.tensor([[0.0, 0.25, 0.5], [0.25, 0, 0.75], [0.5, 0.75, 0]])
+    fig = show_distances(distances, images, "how far")
+    table = fig.axes[-1]
+    texts = {t.get_position(): t.get_text() for t in table.texts}
+    assert texts[(2, 1)] == texts[(1, 2)] == "0.75" and texts[(0, 0)] == "0.00"
+    pictures = [axis for axis in fig.axes[:-1] if axis.images]
+    assert len(pictures) == 6 and fig.get_suptitle() == "how far"
