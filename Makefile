@@ -28,7 +28,7 @@ demo: .venv/ready
 	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg -o demo.png
 
 notebooks: .venv/ready
-	$(BIN)/python notebooks/run.py notebooks/*.ipynb notebooks/solutions/*.ipynb
+	env -u NST_STEPS $(BIN)/python notebooks/run.py notebooks/*.ipynb notebooks/solutions/*.ipynb
 
 pictures: .venv/ready
 	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg \

@@ -70,10 +70,9 @@ def show_maps(
     Returns:
         The figure.
     """
-    frame = over if over is not None else maps[0][None, None]
-    fig, axes = _grid([frame.shape[2:]] * len(maps), titles, height, columns)
-    height, width = frame.shape[2:]
-    for axis, values in zip(axes, maps, strict=True):
+    shapes = [m.shape if over is None else over.shape[2:] for m in maps]
+    fig, axes = _grid(shapes, titles, height, columns)
+    for axis, values, (h, w) in zip(axes, maps, shapes, strict=True):
         values = values.detach().cpu().numpy()
         if over is None:
             axis.imshow(values, cmap="magma", interpolation="nearest")
@@ -81,7 +80,7 @@ def show_maps(
         axis.imshow(to_array(over).mean(axis=2), cmap="gray", vmin=0, vmax=1)
         # Where the map is low, the picture shows through.
         alpha = np.clip(values / max(values.max(), 1e-12), 0, 1) ** 0.5 * 0.85
-        whole = (-0.5, width - 0.5, height - 0.5, -0.5)
+        whole = (-0.5, w - 0.5, h - 0.5, -0.5)
         axis.imshow(
             values, cmap="inferno", alpha=alpha, extent=whole, interpolation="bilinear"
         )
@@ -102,7 +101,7 @@ def show_distances(
     Returns:
         The figure.
     """
-    count = len(images)
+    count, distances = len(images), distances.detach().cpu().numpy()
     fig, axes = plt.subplots(
         count + 1, count + 1, figsize=(0.8 * count + 0.8,) * 2, layout="constrained"
     )
@@ -112,7 +111,7 @@ def show_distances(
         for axis in (axes[0, i + 1], axes[i + 1, 0]):
             axis.imshow(to_array(image))
     table = fig.add_subplot(axes[1, 1].get_gridspec()[1:, 1:])
-    table.imshow(distances.numpy(), cmap="magma", aspect="auto")
+    table.imshow(distances, cmap="magma", aspect="auto")
     table.axis("off")
     middle = (distances.min() + distances.max()) / 2
     for i, j in np.ndindex(count, count):

@@ -104,10 +104,13 @@ def test_images_stand_in_rows_of_so_many_columns():
 
 
 def test_maps_show_their_numbers_each_on_its_own_scale():
-    maps = [torch.arange(12.0).view(3, 4), torch.full((3, 4), 7.0)]
-    shown = [axis.images[0].get_array() for axis in show_maps(maps, ["a", "b"]).axes]
-    for values, expected in zip(shown, maps, strict=True):
-        np.testing.assert_array_equal(values, expected.numpy())
+    maps = [torch.arange(12.0).view(3, 4), torch.tensor([[7.0, 9.0]])]
+    axes = show_maps(maps, ["a", "b"], columns=1).axes
+    assert axes[0].get_position().y0 > axes[1].get_position().y0
+    for axis, values in zip(axes, maps, strict=True):
+        (shown,) = axis.images
+        np.testing.assert_array_equal(shown.get_array(), values.numpy())
+        assert shown.get_clim() == (values.min(), values.max())
 
 
 def test_maps_over_a_picture_cover_it_and_let_it_through_where_they_are_low():
@@ -122,10 +125,13 @@ def test_maps_over_a_picture_cover_it_and_let_it_through_where_they_are_low():
 
 def test_distances_stand_in_a_table_beside_their_images():
     images = [torch.rand(1, 3, 20, 30) for _ in range(3)]
-    distances = torch.tensor([[0.0, 0.25, 0.5], [0.25, 0, 0.75], [0.5, 0.75, 0]])
+    distances = torch.arange(9.0).view(3, 3) / 8
     fig = show_distances(distances, images, "how far")
     table = fig.axes[-1]
+    np.testing.assert_array_equal(table.images[0].get_array(), distances.numpy())
     texts = {t.get_position(): t.get_text() for t in table.texts}
-    assert texts[(2, 1)] == texts[(1, 2)] == "0.75" and texts[(0, 0)] == "0.00"
-    pictures = [axis for axis in fig.axes[:-1] if axis.images]
-    assert len(pictures) == 6 and fig.get_suptitle() == "how far"
+    assert texts[(2, 1)] == "0.62" and texts[(1, 2)] == "0.88"  # column, row
+    for i, image in enumerate(images):
+        for axis in (fig.axes[i + 1], fig.axes[4 * (i + 1)]):  # above, beside
+            np.testing.assert_array_equal(axis.images[0].get_array(), to_array(image))
+    assert fig.get_suptitle() == "how far"
