@@ -107,8 +107,16 @@ class Settings:
         Raises:
             InputError: it cannot be written.
         """
+        write_file(path, self.to_json().encode())
+
+    def to_json(self) -> str:
+        """Write the settings as the text of a recipe.
+
+        Returns:
+            JSON, with a version number.
+        """
         recipe = {"version": RECIPE_VERSION, **dataclasses.asdict(self)}
-        write_file(path, (json.dumps(recipe, indent=2) + "\n").encode())
+        return json.dumps(recipe, indent=2) + "\n"
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Settings":
