@@ -11,6 +11,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from nst_helpers.files import write_file
+
 RESULTS = Path(__file__).parent.parent / "images" / "results"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -30,5 +32,5 @@ for path in map(Path, sys.argv[1:]):
             cell.outputs = [o for o in cell.outputs if WIDGET not in o.get("data", {})]
         if "hero" in cell.metadata.get("tags", []):
             hero = base64.b64decode(cell.outputs[-1].data["image/jpeg"])
-            (RESULTS / f"{path.stem}.jpg").write_bytes(hero)
-    nbformat.write(notebook, path)
+            write_file(RESULTS / f"{path.stem}.jpg", hero)
+    write_file(path, (nbformat.writes(notebook) + "\n").encode())

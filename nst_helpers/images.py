@@ -236,9 +236,22 @@ def save_image(image: Tensor, path: str | os.PathLike) -> None:
     """
     if image.ndim != 4 or image.shape[:2] != (1, 3) or not image.isfinite().all():
         raise InputError(f"{path}: not saved: the image is no finite (1, 3, H, W)")
+    write_file(path, encode(image, check_ending(path)))
+
+
+def encode(image: Tensor, kind: str) -> bytes:
+    """Encode an image as the content of a file.
+
+    Args:
+        image: (1, 3, H, W) in [0, 1]; what lies outside is cut off.
+        kind: Pillow's name of the format, "JPEG" or "PNG", say.
+
+    Returns:
+        The content.
+    """
     encoded = io.BytesIO()
-    Image.fromarray(to_bytes(image)).save(encoded, check_ending(path), quality=95)
-    write_file(path, encoded.getvalue())
+    Image.fromarray(to_bytes(image)).save(encoded, kind, quality=95)
+    return encoded.getvalue()
 
 
 def check_ending(path: str | os.PathLike) -> str:

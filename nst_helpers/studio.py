@@ -6,7 +6,6 @@ only leave orders for it, so the kernel stays free.
 
 import base64
 import html
-import io
 import threading
 import time
 from collections.abc import Callable
@@ -15,11 +14,10 @@ from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from .files import InputError
-from .images import load_image, to_bytes
+from .images import encode, load_image
 from .plots import LOSS_LINES
 from .settings import LIMITS, Settings
 from .transfer import Step, StyleTransfer
@@ -194,11 +192,13 @@ class Studio(widgets.VBox):
     @property
     def settings(self) -> Settings:
         """What the sliders say."""
+        said = {field: slider.value for field, slider in self._weights.items()}
         layers = {name: slider.value for name, slider in self._layers.items()}
-        if not any(layers.values()):  # one layer must count
-            layers = dict(self._base.style_layers)
-        weights = {name: slider.value for name, slider in self._weights.items()}
-        return replace(self._base, style_layers=layers, **weights)
+        if any(layers.values()):
+            said["style_layers"] = layers
+        else:  # no layer counts: no style
+            said["style_weight"] = 0.0
+        return replace(self._base, **said)
 
     @property
     def image(self) -> Tensor | None:
@@ -209,9 +209,8 @@ class Studio(widgets.VBox):
     def _moment(self) -> Step | None:
         """Find the step that the time line, in per cent of the run, points at."""
         steps = self.painter.steps
-        return (
-            steps[round(self._time.value / 100 * (len(steps) - 1))] if steps else None
-        )
+        place = round(self._time.value / 100 * (len(steps) - 1))
+        return steps[place] if steps else None
 
     def paint(self, steps: int) -> None:
         """Do what Start does, for so many steps, and wait for the end.
@@ -311,10 +310,10 @@ class Studio(widgets.VBox):
         photo = load_image(self._photos[self._photo.value], self._base.size)
         painting = load_image(self._paintings[self._painting.value], self._base.size)
         self.painter.begin(photo, painting, self.settings)
-        self._result.value = _encode(photo, "JPEG")
+        self._result.value = encode(photo, "JPEG")
         self._status.value = self._curves.value = self._save.value = ""
         both = "".join(
-            f'<img src="{_data(_encode(x, "JPEG"), "image/jpeg")}" '
+            f'<img src="{_data(encode(x, "JPEG"), "image/jpeg")}" '
             f'alt="the {name}" style="display: block; width: 170px; margin: 0 0 8px">'
             for name, x in (("photo", photo), ("painting", painting))
         )
@@ -352,7 +351,7 @@ class Studio(widgets.VBox):
         if step is None:
             self._status.value = html.escape(self.painter.status)
             return
-        self._result.value = _encode(step.image, "JPEG")
+        self._result.value = encode(step.image, "JPEG")
         speed = step.evaluations / max(step.seconds, 1e-9)
         losses = ", ".join(
             f"{name} {step.losses[name]:.3g}"
@@ -377,13 +376,6 @@ def _pictures(folder: Path) -> dict[str, Path]:
     return {path.stem.replace("_", " "): path for path in paths}
 
 
-def _encode(image: Tensor, kind: str) -> bytes:
-    """Encode an image for the page."""
-    encoded = io.BytesIO()
-    Image.fromarray(to_bytes(image)).save(encoded, kind, quality=90)
-    return encoded.getvalue()
-
-
 def _data(content: bytes, kind: str) -> str:
     """Make an address that holds the content itself."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
@@ -391,7 +383,7 @@ def _data(content: bytes, kind: str) -> str:
 
 def _links(step: Step, settings: Settings) -> str:
     """Offer the picture and the recipe to take home."""
-    picture = _data(_encode(step.image, "PNG"), "image/png")
+    picture = _data(encode(step.image, "PNG"), "image/png")
     recipe = _data(settings.to_json().encode(), "application/json")
     return (
         f'Take home: <a download="painting.png" href="{picture}">picture</a>, '
