@@ -50,6 +50,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
                 default=argparse.SUPPRESS,
                 help=f"default: {setting.default}",
             )
+    parser.add_argument("--second", metavar="PAINTING", help="for --mix to mix in")
     parser.add_argument("--triptych", metavar="FILE", help="photo | painting | result")
     parser.add_argument("--frames", metavar="DIR", help="a picture of every iteration")
     parser.add_argument("--gif", metavar="FILE", help="the making-of, animated")
@@ -78,7 +79,8 @@ def check_outputs(options: argparse.Namespace) -> None:
     if options.gif and Path(options.gif).suffix.lower() != ".gif":
         raise InputError(f"{options.gif}: end the name in .gif")
     files = pictures + ([options.gif] if options.gif else [])
-    taken = {Path(options.photo).resolve(), Path(options.painting).resolve()}
+    read = filter(None, (options.photo, options.painting, options.second))
+    taken = {Path(file).resolve() for file in read}
     for file in filter(None, [*files, options.frames, options.recipe]):
         if Path(file).resolve() in taken:
             raise InputError(f"{file}: named twice; choose another name")
@@ -112,7 +114,10 @@ def paint(options: argparse.Namespace) -> int:
     settings = choose_settings(options)
     photo = load_image(options.photo, settings.size)
     painting = load_image(options.painting, settings.size)
-    transfer = StyleTransfer(photo, painting, settings)
+    paintings = [painting]
+    if options.second:
+        paintings += [load_image(options.second, settings.size)]
+    transfer = StyleTransfer(photo, paintings, settings)
     if options.frames:
         Path(options.frames).mkdir(exist_ok=True)
     # An animation of more than 48 pictures is larger and no smoother.

@@ -32,6 +32,7 @@ FORMATS = {
 def load_image(
     source: str | os.PathLike | bytes | memoryview | np.ndarray,
     long_side: int | None = None,
+    name: str = "the uploaded data",
 ) -> Tensor:
     """Read a picture as an image tensor.
 
@@ -42,6 +43,7 @@ def load_image(
         source: a path, the bytes of an image file, or an array (H, W), (H, W, 1), ...
             (H, W, 4): grey, grey + alpha, RGB, RGBA; uint8, uint16 or float in [0, 1].
         long_side: bring the longer side to this many pixels, keeping the shape.
+        name: of bytes, for the errors.
 
     Returns:
         (1, 3, H, W) float32 RGB in [0, 1].
@@ -53,7 +55,6 @@ def load_image(
     if isinstance(source, np.ndarray):
         name, pixels = "the array", source
     elif isinstance(source, bytes | bytearray | memoryview):
-        name = "the uploaded data"
         if not len(source):
             raise InputError(f"{name}: empty (0 bytes); choose the picture again")
         pixels = _decode(io.BytesIO(source), name)
@@ -188,7 +189,24 @@ def resize(image: Tensor, long_side: int, name: str = "the picture") -> Tensor:
             f"{name}: {width}x{height} pixels{then}; each side needs at least "
             f"{MIN_SIDE}: choose a larger size or crop it"
         )
-    if scale == 1:
+    return stretch(image, size[1], size[0])
+
+
+def stretch(image: Tensor, height: int, width: int) -> Tensor:
+    """Bring an image to a height and a width, whatever its shape.
+
+    Args:
+        image: (1, 3, H, W) in [0, 1].
+        height: in pixels.
+        width: in pixels.
+
+    Returns:
+        (1, 3, height, width) in [0, 1].
+
+    Raises:
+        InputError: OpenCV is broken.
+    """
+    if image.shape[2:] == (height, width):
         return image
     try:
         import cv2
@@ -197,8 +215,9 @@ def resize(image: Tensor, long_side: int, name: str = "the picture") -> Tensor:
             f"OpenCV cannot start ({error}): on a computer without a display, pip "
             "uninstall opencv-python and pip install opencv-python-headless"
         ) from None
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return to_tensor(cv2.resize(to_array(image), size, interpolation=method).clip(0, 1))
+    method = cv2.INTER_AREA if height < image.shape[2] else cv2.INTER_CUBIC
+    pixels = cv2.resize(to_array(image), (width, height), interpolation=method)
+    return to_tensor(pixels.clip(0, 1))
 
 
 def fit_inside(image: Tensor, height: int, width: int) -> Tensor:
@@ -220,6 +239,27 @@ def fit_inside(image: Tensor, height: int, width: int) -> Tensor:
     down, right = height - pixels.shape[0], width - pixels.shape[1]
     borders = (down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0)
     return to_tensor(np.pad(pixels, borders, mode="symmetric"))
+
+
+def recolour(image: Tensor, colours: Tensor) -> Tensor:
+    """Give an image the colours of another, and keep its brightness.
+
+    x = colours + Y(image) − Y(colours), where Y = 0.299 R + 0.587 G + 0.114 B.
+
+    Args:
+        image: (1, 3, H, W) in [0, 1].
+        colours: (1, 3, h, w) in [0, 1], of the same shape.
+
+    Returns:
+        (1, 3, H, W) in [0, 1].
+
+    Source: Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style
+    Transfer", section 4.2; the brightness is that of ITU-R BT.601.
+    """
+    colours = stretch(colours, *image.shape[2:])
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    lighter = ((image - colours) * weights).sum(1, keepdim=True)
+    return (colours + lighter).clamp(0, 1)
 
 
 def save_image(image: Tensor, path: str | os.PathLike) -> None:

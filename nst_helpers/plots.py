@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from .files import write_file
-from .images import to_array, to_bytes
+from .images import stretch, to_array, to_bytes
 from .transfer import Step
 
 # Okabe and Ito's colours can be told apart by colour-blind eyes, the dashes in print.
@@ -193,14 +193,28 @@ def save_gif(
     The file is written whole or not at all.
 
     Args:
-        images: of (1, 3, H, W) in [0, 1], all of one shape.
+        images: of (1, 3, H, W) in [0, 1]; all are brought to the size of the last.
         path: the file to write.
         seconds: how long all but the last picture take together.
 
     Raises:
         InputError: the file cannot be written.
     """
-    frames = [Image.fromarray(to_bytes(image)) for image in images]
+    write_file(path, encode_gif(images, seconds))
+
+
+def encode_gif(images: Sequence[Tensor], seconds: float = 6.0) -> bytes:
+    """Encode images as the content of an animated GIF.
+
+    Args:
+        images: of (1, 3, H, W) in [0, 1]; all are brought to the size of the last.
+        seconds: how long all but the last picture take together.
+
+    Returns:
+        The content.
+    """
+    shape = images[-1].shape[2:]
+    frames = [Image.fromarray(to_bytes(stretch(x, *shape))) for x in images]
     # Browsers slow down frames shorter than 20 ms.
     each = max(20, round(1000 * seconds / max(1, len(frames) - 1)))
     encoded = io.BytesIO()
@@ -212,7 +226,7 @@ def save_gif(
         duration=[each] * (len(frames) - 1) + [2000],
         loop=0,
     )
-    write_file(path, encoded.getvalue())
+    return encoded.getvalue()
 
 
 def _grid(

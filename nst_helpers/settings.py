@@ -20,6 +20,7 @@ LIMITS = {  # field: smallest, largest; whole numbers where the limits are
     "content_weight": (0.0, 1e6),
     "style_weight": (0.0, 1e6),
     "tv_weight": (0.0, 1e6),
+    "mix": (0.0, 1.0),
     "steps": (1, 100_000),
     "size": (16, 4096),
     "seed": (0, 2**32 - 1),
@@ -34,6 +35,8 @@ class Settings:
         content_weight: α, how much the photo's content counts, 0 to 1e6.
         style_weight: β, how much the painting's style counts, 0 to 1e6.
         tv_weight: how much smoothness counts, 0 to 1e6.
+        mix: of two paintings: 0 is the first, 1 the second, between them the Gram
+            matrices are mixed.
         content_layers: {layer: weight}; weights count relative to each other.
         style_layers: {layer: weight}; the early layers carry ink and palette, the late
             ones larger shapes.
@@ -55,6 +58,7 @@ class Settings:
     content_weight: float = 1.0
     style_weight: float = 100.0
     tv_weight: float = 0.3
+    mix: float = 0.0
     content_layers: dict[str, float] = field(default_factory=lambda: {"conv4_2": 1.0})
     style_layers: dict[str, float] = field(
         default_factory=lambda: {
@@ -132,26 +136,46 @@ class Settings:
             InputError: no such file, no recipe, or a value that is refused.
         """
         try:
-            recipe = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+            content = Path(path).read_bytes()
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        return cls.from_json(content, path)
+
+    @classmethod
+    def from_json(
+        cls, content: bytes, name: str | os.PathLike = "the recipe"
+    ) -> "Settings":
+        """Read the content of a recipe.
+
+        Args:
+            content: what to_json wrote, in UTF-8.
+            name: of the recipe, for the errors.
+
+        Returns:
+            Settings; what the recipe leaves out has its default.
+
+        Raises:
+            InputError: no recipe, or a value that is refused.
+        """
+        try:
+            recipe = json.loads(content.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: not a recipe in JSON: {error}") from error
+            raise InputError(f"{name}: not a recipe in JSON: {error}") from error
         if not isinstance(recipe, dict):
-            raise InputError(f"{path}: not a recipe: it holds no {{name: value}}")
+            raise InputError(f"{name}: not a recipe: it holds no {{name: value}}")
         version = recipe.pop("version", RECIPE_VERSION)
         if version != RECIPE_VERSION:
             raise InputError(
-                f"{path}: a recipe of version {version!r}; this program reads version "
+                f"{name}: a recipe of version {version!r}; this program reads version "
                 f"{RECIPE_VERSION}: update nst_helpers"
             )
         unknown = recipe.keys() - {f.name for f in dataclasses.fields(cls)}
         if unknown:
-            raise InputError(f"{path}: no such setting: {', '.join(sorted(unknown))}")
+            raise InputError(f"{name}: no such setting: {', '.join(sorted(unknown))}")
         try:
             return cls(**recipe)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+            raise InputError(f"{name}: {error}") from None
 
 
 def _check_number(name: str, value: float, low: float, high: float) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .files import InputError
-from .images import fit_inside, resize
+from .images import fit_inside, resize, stretch
 from .losses import content_loss, gram_matrix, range_loss, style_loss, tv_loss
 from .settings import Settings
 from .vgg import VGG19
@@ -51,18 +52,17 @@ class StyleTransfer:
     """Paint a photo in the manner of a painting, one Step at a time.
 
     `for step in StyleTransfer(photo, painting): ...` yields the start as iteration 0,
-    then the picture after each iteration. New `settings` may be assigned in mid-run and
-    take effect at the next step. A loop that was left, even by Ctrl-C, can be taken up
-    again by another `for`.
+    then the picture after each iteration. Another `settings`, `painting` or `image` may
+    be assigned in mid-run and takes effect at the next step. A loop that was left, even
+    by Ctrl-C, can be taken up again by another `for`.
 
     Args:
         photo: (1, 3, H, W) in [0, 1]; brought to settings.size.
         painting: (1, 3, H, W) in [0, 1], of any shape; its long side is brought to
-            settings.size too.
+            settings.size too. Or two of them, which settings.mix mixes.
         settings: every other choice.
 
     Attributes:
-        image: (1, 3, H, W) in [0, 1], the best picture so far: the one of lowest total.
         iteration: of the last Step; -1 before the first.
         reason: why the last loop ended: "steps done", "converged", "stopped" or
             "not finite"; None while it runs.
@@ -75,28 +75,49 @@ class StyleTransfer:
     """
 
     def __init__(
-        self, photo: Tensor, painting: Tensor, settings: Settings = Settings()
+        self,
+        photo: Tensor,
+        painting: Tensor | Sequence[Tensor],
+        settings: Settings = Settings(),
     ) -> None:
-        device = pick_device(settings.device)
-        self._settings = settings
-        self._photo = _prepare(photo, "photo", settings.size, device)
-        self._painting = _prepare(painting, "painting", settings.size, device)
-        self._vgg = VGG19(settings.weights, settings.pooling, settings.seed).to(device)
-        # The pixels are what is optimised; the network never changes.
-        self._pixels = self._start().to(device).clone().requires_grad_()
-        self._accepted = self._pixels.detach().clone()
-        self._best = math.inf, _shown(self._pixels)
-        self._content, self._grams = {}, {}
+        self._device = pick_device(settings.device)
+        self._fit(photo, painting, settings)
+        self._vgg = VGG19(settings.weights, settings.pooling, settings.seed)
+        self._vgg.to(self._device)
         self._seconds, self._evaluations = 0.0, 0
-        self._stopping = self._midway = self._bent = False
+        self._stopping = self._midway = False
         self.iteration = -1
         self.reason: str | None = None
+        self._move(self._start())
         self._aim()
+        self._bent = False
 
     @property
     def image(self) -> Tensor:
-        """The best picture so far, (1, 3, H, W) in [0, 1], on the CPU."""
+        """The best picture so far, (1, 3, H, W) in [0, 1]: the one of lowest total.
+
+        Assign another of the photo's shape, in any size, to go on from it.
+        """
         return self._best[1]
+
+    @image.setter
+    def image(self, image: Tensor) -> None:
+        image = _prepare(image, "image", self._settings.size)
+        height, width = self._photo.shape[2:]
+        if abs(image.shape[2] - height) > 1 or abs(image.shape[3] - width) > 1:
+            raise InputError(
+                f"to go on from an image, give one shaped {width}x{height}"
+            )
+        self._move(image)
+
+    @property
+    def painting(self) -> Tensor | Sequence[Tensor]:
+        """The painting, or the two; assign others to bend the picture."""
+        return self._originals[1]
+
+    @painting.setter
+    def painting(self, painting: Tensor | Sequence[Tensor]) -> None:
+        self._fit(self._originals[0], painting, self._settings)
 
     @property
     def settings(self) -> Settings:
@@ -105,9 +126,13 @@ class StyleTransfer:
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        for name in ("size", "start", "seed", "weights", "pooling", "device"):
+        for name in ("start", "seed", "weights", "pooling", "device"):
             if getattr(settings, name) != getattr(self._settings, name):
                 raise InputError(f"{name} cannot change in mid-run; start a new one")
+        if settings.size != self._settings.size:
+            self._fit(*self._originals, settings)
+            self._move(_shown(self._accepted))
+        _check_mix(settings, len(self._paintings))
         self._settings = settings
 
     def stop(self) -> None:
@@ -130,8 +155,9 @@ class StyleTransfer:
             self._pixels.data.copy_(self._accepted)
             self._forget()
         self._midway = True
-        same = replace(self._aimed_at, steps=self._settings.steps) == self._settings
-        self._bent = self._bent or not same
+        if not self._bent:
+            same = replace(self._aimed_at, steps=self._settings.steps) == self._settings
+            self._bent = not same
         if self._bent:
             self._aim()
         try:
@@ -169,12 +195,36 @@ class StyleTransfer:
         self.reason, self._stopping = reason, False
         raise StopIteration
 
+    def _fit(
+        self, photo: Tensor, painting: Tensor | Sequence[Tensor], settings: Settings
+    ) -> None:
+        """Take up pictures at the size of the settings."""
+        paintings = [painting] if isinstance(painting, Tensor) else list(painting)
+        if len(paintings) not in (1, 2):
+            raise InputError(f"give one painting or two, not {len(paintings)}")
+        _check_mix(settings, len(paintings))
+        size, device = settings.size, self._device
+        fitted = [_prepare(photo, "photo", size).to(device)]
+        fitted += [_prepare(x, "painting", size).to(device) for x in paintings]
+        self._originals, self._settings = (photo, painting), settings
+        self._photo, *self._paintings = fitted
+        self._content, self._grams = {}, [{} for _ in paintings]
+        self._bent = True
+
+    def _move(self, image: Tensor) -> None:
+        """Go on from an image, brought to the photo's size."""
+        image = stretch(image, *self._photo.shape[2:])
+        self._pixels = image.to(self._device).clone().requires_grad_()
+        self._accepted = self._pixels.detach().clone()
+        self._best = math.inf, _shown(self._pixels)
+        self._bent = True
+
     def _start(self) -> Tensor:
         """Return the picture to start from, (1, 3, H, W)."""
         if self._settings.start == "content":
             return self._photo
         if self._settings.start == "style":
-            return fit_inside(self._painting, *self._photo.shape[2:])
+            return fit_inside(self._paintings[0], *self._photo.shape[2:])
         generator = torch.Generator().manual_seed(self._settings.seed)
         return torch.rand(self._photo.shape, generator=generator)
 
@@ -199,9 +249,12 @@ class StyleTransfer:
         with torch.no_grad():
             new = self._content_layers.keys() - self._content.keys()
             self._content |= self._vgg(self._photo, new)
-            new = self._style_layers.keys() - self._grams.keys()
-            features = self._vgg(self._painting, new)
-            self._grams |= {name: gram_matrix(f) for name, f in features.items()}
+            for painting, grams in zip(self._paintings, self._grams, strict=True):
+                new = self._style_layers.keys() - grams.keys()
+                features = self._vgg(painting, new)
+                grams |= {name: gram_matrix(f) for name, f in features.items()}
+        first, last = self._grams[0], self._grams[-1]
+        self._style = {n: torch.lerp(first[n], last[n], aim.mix) for n in first}
         self._aimed_at, self._known, self._best = aim, [], (math.inf, self.image)
         self._forget()
 
@@ -246,7 +299,7 @@ class StyleTransfer:
                     features, self._content, self._content_layers
                 )
             if self._style_layers:
-                terms["style"] = style_loss(features, self._grams, self._style_layers)
+                terms["style"] = style_loss(features, self._style, self._style_layers)
             if self._weights["tv"]:
                 terms["tv"] = tv_loss(self._pixels, self._photo)
             terms["range"] = range_loss(self._pixels)
@@ -266,13 +319,19 @@ def _shown(pixels: Tensor) -> Tensor:
     return pixels.detach().clamp(0, 1).cpu()
 
 
-def _prepare(image: Tensor, name: str, size: int, device: torch.device) -> Tensor:
-    """Check an image and bring it to its size and device."""
+def _check_mix(settings: Settings, paintings: int) -> None:
+    """Refuse to mix one painting."""
+    if settings.mix and paintings == 1:
+        raise InputError(f"a mix of {settings.mix:g} needs a second painting")
+
+
+def _prepare(image: Tensor, name: str, size: int) -> Tensor:
+    """Check an image and bring it to its size."""
     if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):
         raise InputError(f"the {name} is no image tensor (1, 3, H, W); use load_image")
     if not ((image >= 0) & (image <= 1)).all():
         raise InputError(f"the {name} has numbers outside [0, 1]; use load_image")
-    return resize(image.detach(), size, f"the {name}").to(device, torch.float32)
+    return resize(image.detach(), size, f"the {name}").float()
 
 
 def pick_device(name: str = "auto") -> torch.device:

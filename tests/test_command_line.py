@@ -161,3 +161,21 @@ def test_ctrl_c_saves_the_best_so_far(tmp_path):
     frame, best = load_image(f"frames/{last}"), load_image("out.png")
     start = load_image("frames/00000.png")
     assert (best - frame).abs().mean() < (best - start).abs().mean() / 10
+
+
+def test_two_paintings_are_mixed(empty_folder):
+    second = str(IMAGES / "style" / "cassatt_summertime.jpg")
+    for mix in ("0", "1"):
+        mixed = [*SMALL, "--second", second, "--mix", mix, "-o", f"{mix}.png"]
+        assert main(mixed) == 0
+    assert main([*SMALL, "-o", "first.png"]) == 0
+    assert main([PAIR[0], second, *SMALL[2:], "-o", "second.png"]) == 0
+    zero, one, first, other = (
+        load_image(f"{name}.png") for name in ("0", "1", "first", "second")
+    )
+    assert (zero - first).abs().max() == 0 and (one - other).abs().max() == 0
+    assert (zero - one).abs().max() > 2 / 255
+
+
+def test_a_mix_without_a_second_painting(capsys):
+    assert "second painting" in refused(capsys, *SMALL, "--mix", "0.5", "-o", "x.png")

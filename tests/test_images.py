@@ -14,7 +14,7 @@ from conftest import IMAGES
 from PIL import Image
 
 from nst_helpers import InputError, load_image, save_image
-from nst_helpers.images import fit_inside, resize, to_array, to_bytes
+from nst_helpers.images import fit_inside, recolour, resize, stretch, to_array, to_bytes
 
 
 @pytest.fixture
@@ -269,3 +269,24 @@ def test_opencv_without_libgl_names_the_other_package(tmp_path):
     assert run.returncode == 2
     (line,) = run.stderr.strip().splitlines()
     assert "libGL" in line and "pip install opencv-python-headless" in line
+
+
+def ycrcb(image):
+    """Split brightness from colours, as OpenCV does."""
+    return cv2.cvtColor(to_array(image), cv2.COLOR_RGB2YCrCb)
+
+
+def test_recolour_swaps_brightness_and_colours(photo, painting):
+    image = recolour(painting, photo)
+    assert image.shape == painting.shape
+    ours, painted = (ycrcb(x) for x in (image, painting))
+    kept = ycrcb(stretch(photo, *painting.shape[2:]))
+    # where nothing was cut off, brightness is the one's and colours are the other's
+    inside = ((image > 0) & (image < 1)).all(1)[0].numpy()
+    assert inside.mean() > 0.5
+    assert abs(ours - painted)[inside, 0].max() < 1e-3
+    assert abs(ours - kept)[inside, 1:].max() < 1e-3
+
+
+def test_a_picture_has_its_own_colours(photo):
+    assert (recolour(photo, photo) - photo).abs().max() < 1e-6

@@ -1,10 +1,12 @@
 import dataclasses
 
+import cv2
 import pytest
 import torch
 from test_vgg import bundled_state, torchvision_features
 
 from nst_helpers import (
+    VGG19,
     InputError,
     Settings,
     StyleTransfer,
@@ -12,7 +14,7 @@ from nst_helpers import (
     style_loss,
     stylize,
 )
-from nst_helpers.images import fit_inside, resize
+from nst_helpers.images import fit_inside, resize, to_array
 from nst_helpers.transfer import pick_device
 
 SMALL = Settings(size=64, steps=4)
@@ -148,12 +150,87 @@ def test_more_steps_are_no_new_loss_surface(photo, painting):
     assert torch.equal(more[-1].image, whole[-1].image)
 
 
-@pytest.mark.parametrize("name", ["size", "seed"])
-def test_what_cannot_change_in_mid_run(photo, painting, name):
+def test_what_cannot_change_in_mid_run(photo, painting):
     transfer = StyleTransfer(photo, painting, SMALL)
-    with pytest.raises(InputError, match=name):
-        transfer.settings = dataclasses.replace(SMALL, **{name: 100})
+    with pytest.raises(InputError, match="seed"):
+        transfer.settings = dataclasses.replace(SMALL, seed=100)
     assert transfer.settings == SMALL
+
+
+def test_another_size_in_mid_run_goes_on_from_the_picture_enlarged(photo, painting):
+    transfer, _ = run(photo, painting, steps=4)
+    small = transfer.image
+    large = dataclasses.replace(SMALL, size=101, steps=6)  # 101 is no multiple of 64
+    transfer.settings = large
+    height, width = resize(photo, 101).shape[2:]
+    pixels = to_array(small)
+    enlarged = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC)
+    assert abs(to_array(transfer.image) - enlarged.clip(0, 1)).max() < 1e-6
+    step = next(transfer)
+    assert step.restarted and step.image.shape[2:] == (height, width)
+    # the losses are those of a run at that size that begins with this picture
+    fresh = StyleTransfer(photo, painting, large)
+    fresh.image = small
+    assert next(fresh).losses["total"] > step.losses["total"] > 0
+    with pytest.raises(InputError, match="at least 16"):
+        transfer.settings = dataclasses.replace(large, size=20)
+    assert transfer.settings == large and next(transfer).image.shape[3] == 101
+
+
+def test_any_picture_can_be_gone_on_from(photo, painting):
+    transfer, steps = run(photo, painting, steps=4)
+    transfer.settings = dataclasses.replace(transfer.settings, steps=5)
+    transfer.image = steps[1].image
+    again = next(transfer)
+    assert again.restarted and again.iteration == 5
+    # one step from there comes to where the first run's second step came, nearly
+    nearer = (again.image - steps[1].image).abs().mean()
+    assert nearer < (again.image - steps[4].image).abs().mean()
+    with pytest.raises(InputError, match="shape"):
+        transfer.image = photo.transpose(2, 3)
+
+
+def test_another_painting_in_mid_run_bends_the_picture(photo, painting):
+    transfer, steps = run(photo, painting, steps=4)
+    other = painting.flip(1)  # blue becomes orange
+    transfer.settings = dataclasses.replace(transfer.settings, steps=8)
+    transfer.painting = other
+    bent = list(transfer)
+    assert [step.restarted for step in bent] == [True, False, False, False]
+    fresh = next(StyleTransfer(steps[-1].image, other, SMALL))
+    assert fresh.losses["style"] > bent[-1].losses["style"]
+    assert transfer.painting is other
+
+
+@pytest.mark.parametrize("mix", [0.0, 0.25, 1.0])
+def test_a_mix_of_two_paintings_mixes_their_gram_matrices(photo, painting, mix):
+    pair, aim = (painting, photo.flip(1)), dataclasses.replace(SMALL, mix=mix)
+    step = next(StyleTransfer(photo, pair, aim))
+    vgg, layers = VGG19(), SMALL.style_layers
+    grams = []
+    for image in (photo, *pair):
+        features = vgg(resize(image, SMALL.size), layers)
+        grams.append({name: x[0].flatten(1) for name, x in features.items()})
+        grams[-1] = {n: f @ f.T / f.shape[1] for n, f in grams[-1].items()}
+    error = 0
+    for name, weight in layers.items():
+        g, first, second = (each[name] for each in grams)
+        target = (1 - mix) * first + mix * second
+        error += weight * ((g - target) ** 2).sum() / (target**2).sum()
+    expected = (error / sum(layers.values())).item()
+    assert step.losses["style"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_mix_needs_two_paintings(photo, painting):
+    mixed = dataclasses.replace(SMALL, mix=0.5)
+    with pytest.raises(InputError, match="second painting"):
+        StyleTransfer(photo, painting, mixed)
+    transfer = StyleTransfer(photo, painting, SMALL)
+    with pytest.raises(InputError, match="second painting"):
+        transfer.settings = mixed
+    assert transfer.settings == SMALL
+    with pytest.raises(InputError, match="one painting or two"):
+        StyleTransfer(photo, [painting] * 3, SMALL)
 
 
 def test_a_term_of_weight_0_costs_nothing_and_is_left_out(photo, painting):
