@@ -1,167 +1,67 @@
 """The studio: move a slider, and the painting bends while it is being painted.
 
-The only module that knows widgets. One worker thread paints; the widgets' callbacks
-only leave orders for it, so the kernel stays free.
+Callbacks only leave orders for a Painter, so the kernel stays free; the painter's
+thread writes only what shows, never a slider.
 """
 
-import base64
 import html
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import ipywidgets as widgets
-import numpy as np
 from torch import Tensor
 
+from .curves import NAMES, draw_losses, draw_shares
 from .files import InputError
-from .images import encode, load_image
-from .plots import LOSS_LINES
-from .settings import LIMITS, Settings
-from .transfer import Step, StyleTransfer
+from .images import encode, recolour, resize, stretch
+from .painter import Painter
+from .picker import Picker, data_address
+from .plots import encode_gif
+from .settings import Settings
+from .transfer import Step
 
-KEPT = 200  # pictures on the time line; when there are more, every second one goes
 PAUSE = 0.1  # seconds between two pictures sent to the page, at least
-FIRST = "hokusai great wave"  # of the paintings, if it is there
-# Small enough for several pictures a second; the weights lie on the sliders' marks.
-SETTINGS = Settings(size=128, steps=300, tv_weight=10**-0.5)
-WEIGHTS = {  # field of Settings: name on the slider, its range in powers of ten
-    "content_weight": ("content", -2, 2),
-    "style_weight": ("style", 0, 4),
-    "tv_weight": ("smoothness", -2.5, 1.5),
+REDRAW = 0.4  # the same for the curves, which cost the page more
+SIZES = (64, 96, 128, 160, 192, 256)  # of the preview
+FINISHES = (256, 384, 512, 768, 1024)
+FINISH_STEPS = 40
+FIRST, SECOND = "hokusai great wave", "kandinsky composition viii"
+SETTINGS = Settings(size=128, steps=300)  # small: several pictures a second
+COLOURS = {  # what is shown: of which pictures come brightness and colours
+    "as painted": ("painted", "painted"),
+    "of the photo": ("painted", "photo"),
+    "on the photo's light": ("photo", "painted"),
 }
-
-
-class Painter:
-    """Paint in a thread of its own, obeying orders between two steps.
-
-    Args:
-        changed: called by that thread after each step and when it comes to rest.
-
-    Attributes:
-        steps: of the run so far; thinned when there are many.
-        status: one line: what it does, or why it rests.
-    """
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self.steps: list[Step] = []
-        self.status = "Press Start."
-        self._changed = changed
-        self._orders = threading.Condition()
-        self._run = None  # photo and painting of a run to begin
-        self._settings = Settings()
-        self._todo = 0  # steps to do before it rests; -1: end the thread
-        self._stepping = False
-        self._busy = False  # loading, stepping or telling of it
-        self._thread: threading.Thread | None = None
-
-    @property
-    def painting(self) -> bool:
-        """Whether it is in a step or has more to do."""
-        return self._todo > 0 or self._stepping
-
-    def begin(self, photo: Tensor, painting: Tensor, settings: Settings) -> None:
-        """Order a new run; the network is loaded at once, so Start is quick."""
-        with self._orders:
-            self._run, self._settings = (photo, painting), settings
-            self._wake()
-
-    def bend(self, settings: Settings) -> None:
-        """Order other settings from the next step on."""
-        with self._orders:
-            self._settings = settings
-
-    def go(self, steps: int) -> None:
-        """Order so many steps."""
-        with self._orders:
-            self._todo = steps
-            self._wake()
-
-    def wait(self) -> None:
-        """Wait until it rests."""
-        with self._orders:
-            self._orders.wait_for(lambda: self._todo <= 0 and not self._busy)
-
-    def pause(self) -> None:
-        """Order a rest after the present step."""
-        with self._orders:
-            self._todo = 0
-
-    def close(self, timeout: float = 10.0) -> None:
-        """End the thread and wait for it."""
-        with self._orders:
-            self._todo = -1
-            self._orders.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout)
-
-    def _wake(self) -> None:
-        """Let the thread look at its orders; make one if there is none."""
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._work, name="painter", daemon=True
-            )
-            self._thread.start()
-        self._orders.notify_all()
-
-    def _work(self) -> None:
-        """Obey orders until closed."""
-        transfer, trouble = None, None
-        while True:
-            with self._orders:
-                self._orders.wait_for(lambda: self._todo or self._run)
-                if self._todo < 0:
-                    return
-                self._busy = True
-                run, self._run = self._run, None
-                self._stepping = not run
-                self._todo -= self._stepping
-                # How long it paints is a matter of orders.
-                settings = replace(self._settings, steps=LIMITS["steps"][1])
-            try:
-                if run:
-                    self.steps, transfer, trouble = [], None, None
-                    self.status = "Press Start."
-                    transfer = StyleTransfer(*run, settings)
-                elif trouble:
-                    raise trouble
-                else:
-                    transfer.settings = settings
-                    self._keep(next(transfer))
-            except StopIteration:
-                self._rest(f"At rest: {transfer.reason}.")
-            except Exception as error:
-                # Without a transfer, every order to paint meets the same trouble.
-                trouble = error if transfer is None else None
-                self._rest(f"{type(error).__name__}: {error}")
-            self._stepping = False
-            self._changed()
-            with self._orders:
-                self._busy = False
-                self._orders.notify_all()
-
-    def _keep(self, step: Step) -> None:
-        """Take a step over to the time line."""
-        if len(self.steps) >= KEPT:
-            self.steps = self.steps[::2]
-        self.steps = [*self.steps, step]  # a new list: readers see the old one whole
-        self.status = "Painting." if self._todo > 0 else "Pause."
-        if step.restarted:
-            self.status += " The sliders moved: L-BFGS started its memory anew."
-
-    def _rest(self, status: str) -> None:
-        """Stop painting, saying why."""
-        with self._orders:
-            self._todo = min(self._todo, 0)
-        self.status = status
+LOOKS = """<style>
+.nst-studio .widget-html-content { line-height: 1.4; }
+.nst-studio .jupyter-button { padding: 0 4px; }
+.nst-studio svg { display: block; }
+.nst-studio a { color: var(--jp-content-link-color, #1976d2);
+  text-decoration: underline; }
+.nst-studio .widget-vslider .widget-label {
+  height: 20px; line-height: 20px; overflow: visible; font-size: 12px; }
+.nst-studio .nst-pick button {
+  width: 62px; height: 44px; margin: 3px; font-size: 0; border-radius: 3px;
+  background-size: cover; background-position: center; opacity: 0.6; }
+.nst-studio .nst-pick button.mod-active {
+  opacity: 1; outline: 3px solid var(--jp-brand-color1, #1976d2); }
+.nst-studio .nst-pick button:focus-visible {
+  opacity: 1; outline: 3px dashed currentColor; }
+.nst-studio .nst-result { object-fit: contain; }
+.nst-studio .nst-alert { border-left: 4px solid #d32f2f; padding: 2px 8px; }
+</style>"""
 
 
 class Studio(widgets.VBox):
     """Show the studio: pictures, sliders, buttons, curves and a time line.
 
-    Let it be the last line of a cell. The cell returns at once.
+    Let it be the last line of a cell. The cell returns at once. Start paints
+    settings.steps iterations, so a page that is closed leaves nothing that runs for
+    ever; a studio that is opened closes the one before it.
 
     Args:
         images: a folder with content/ and style/ in it.
@@ -175,19 +75,25 @@ class Studio(widgets.VBox):
         InputError: no pictures there.
     """
 
+    painter: Painter | None = None
+
     def __init__(
-        self,
-        images: str | Path = "../images",
-        settings: Settings = SETTINGS,
+        self, images: str | Path = "../images", settings: Settings = SETTINGS
     ) -> None:
-        self._base = settings
+        for thread in threading.enumerate():
+            if isinstance(thread, Painter):
+                thread.close()
+        self._base, self._refusal = settings, ""
+        self._pinned: Step | None = None  # the moment that the time line points at
+        self._ended = False  # by Stop: Start begins anew
+        self._sent = self._drawn = 0.0
+        self._showing = threading.Lock()
+        self._build(Path(images))
+        super().__init__(self._arrange(), layout={"max_width": "1120px"})
+        self.add_class("nst-studio")
+        self._connect()
         self.painter = Painter(self._painted)
-        self._sent = 0.0
-        self._photos = _pictures(Path(images) / "content")
-        self._paintings = _pictures(Path(images) / "style")
-        self._build()
-        super().__init__(self._rows, layout=widgets.Layout(max_width="1160px"))
-        self._choose()
+        self._begin()
 
     @property
     def settings(self) -> Settings:
@@ -198,19 +104,13 @@ class Studio(widgets.VBox):
             said["style_layers"] = layers
         else:  # no layer counts: no style
             said["style_weight"] = 0.0
-        return replace(self._base, **said)
+        return replace(self._base, mix=self._mix.value, size=self._size.value, **said)
 
     @property
     def image(self) -> Tensor | None:
         """The picture shown, (1, 3, H, W) in [0, 1]; None before the first."""
         step = self._moment()
-        return step and step.image
-
-    def _moment(self) -> Step | None:
-        """Find the step that the time line, in per cent of the run, points at."""
-        steps = self.painter.steps
-        place = round(self._time.value / 100 * (len(steps) - 1))
-        return steps[place] if steps else None
+        return step and self._coloured(step)
 
     def paint(self, steps: int) -> None:
         """Do what Start does, for so many steps, and wait for the end.
@@ -222,215 +122,392 @@ class Studio(widgets.VBox):
         self.painter.wait()
 
     def close(self) -> None:
-        """End the worker thread and take the studio off the page."""
-        self.painter.close()
+        """End the thread and take the studio off the page."""
+        if self.painter:  # else it was never built
+            self.painter.close()
+            self.painter.join()
         super().close()
 
-    def _build(self) -> None:
-        """Make the widgets and connect them."""
-        wide = widgets.Layout(width="310px")
-        style = {"description_width": "80px"}
-        self._photo = widgets.Dropdown(
-            options=list(self._photos), description="photo", layout=wide, style=style
+    def _build(self, images: Path) -> None:
+        """Make the widgets."""
+        size, base = FINISHES[-1], self._base
+        self._photo = Picker(
+            "photo", images / "content", "cat", size, self._begin, self._say
         )
-        self._painting = widgets.Dropdown(
-            options=list(self._paintings),
-            value=FIRST if FIRST in self._paintings else next(iter(self._paintings)),
-            description="painting",
-            layout=wide,
-            style=style,
+        self._painting = Picker(
+            "painting", images / "style", FIRST, size, self._repaint, self._say
+        )
+        self._second = widgets.Dropdown(description="mixed with", **_row(310))
+        self._offer_second(SECOND)
+        self._mix = widgets.FloatSlider(
+            max=1.0, step=0.05, description="mix", readout_format=".0%", **_row(310)
         )
         self._weights = {
-            field: widgets.FloatLogSlider(
-                value=getattr(self._base, field),
-                min=low,
-                max=high,
-                step=0.05,
-                description=name,
-                readout_format=".3g",
-                layout=wide,
-                style=style,
+            field: widgets.SelectionSlider(
+                options=_plain(_around(getattr(Settings(), field))),
+                description=NAMES[field.removesuffix("_weight")],
+                **_row(300),
             )
-            for field, (name, low, high) in WEIGHTS.items()
+            for field in ("content_weight", "style_weight", "tv_weight")
         }
-        self._layers = {
-            name: widgets.FloatSlider(
-                value=weight,
-                min=0.0,
-                max=20.0,
-                step=0.5,
-                description=name,
-                layout=wide,
-                style=style,
-            )
-            for name, weight in self._base.style_layers.items()
-        }
-        self._start = widgets.Button(description="Start", button_style="success")
-        self._once = widgets.Button(description="Step")
-        self._reset = widgets.Button(description="Reset")
-        self._originals = widgets.HTML()
-        self._result = widgets.Image(format="jpeg", layout={"width": "430px"})
-        self._status = widgets.HTML()
-        self._curves = widgets.HTML()
-        self._save = widgets.HTML()
-        self._time = widgets.FloatSlider(
-            value=100,
-            step=0.5,
-            description="time line",
-            readout_format=".0f",
-            layout={"width": "430px"},
-            style=style,
+        self._equaliser = widgets.HBox()
+        self._layers = {}
+        self._size = widgets.SelectionSlider(
+            options=_plain(SIZES), description="size (px)", **_row(300)
         )
-        self._connect()
-        buttons = widgets.HBox([self._start, self._once, self._reset])
-        for button in buttons.children:
-            button.layout.width = "98px"
-        left = [self._photo, self._painting, *self._weights.values()]
-        left += [widgets.HTML("<b>How much each style layer counts</b>")]
-        left += [*self._layers.values(), buttons, self._status, self._save]
-        middle = [self._result, self._time, self._curves]
-        columns = [widgets.VBox(left), widgets.VBox(middle), self._originals]
-        for column in columns:
-            column.layout.flex = "0 0 auto"  # do not shrink
-        self._rows = [widgets.HBox(columns)]
+        self._move_sliders(base)
+        names = ("Start", "Pause", "Step", "Stop", "Reset")
+        self._buttons = {name: _button(name, 58) for name in names}
+        self._buttons["Start"].button_style = "success"
+        self._result = widgets.Image(
+            format="jpeg", layout={"width": "430px", "height": "300px"}
+        )
+        self._result.add_class("nst-result")
+        self._time = widgets.FloatSlider(
+            value=100, step=0.5, description="time line", readout=False, **_row(290)
+        )
+        self._fork = _button("Go on from here", 135)
+        self._wipe = widgets.FloatSlider(
+            step=1, description="compare", readout=False, **_row(205)
+        )
+        self._colours = widgets.Dropdown(
+            options=list(COLOURS), description="colours", **_row(220, 55)
+        )
+        self._progress = widgets.FloatProgress(
+            max=1.0, layout={"width": "430px", "height": "10px"}
+        )
+        self._originals = widgets.HTML()
+        self._status = widgets.HTML(layout={"min_height": "84px"})
+        self._alert = widgets.HTML()
+        self._curves = widgets.HTML()
+        self._pack = _button("Take home", 90)
+        self._links = widgets.HTML()
+        self._recipe = widgets.FileUpload(
+            accept=".json",
+            description="load recipe",
+            tooltip="Move the sliders to where a classmate's recipe has them",
+            layout={"width": "150px"},
+        )
+        self._large = widgets.Dropdown(
+            options=FINISHES, value=512, description="finish at", **_row(160)
+        )
+        self._finish = _button("Finish", 70)
+        self._estimate = widgets.HTML()
+
+    def _arrange(self) -> list[widgets.Widget]:
+        """Put the widgets in their places."""
+        line = widgets.HBox
+        mixing = widgets.VBox([self._second, self._mix])
+        top = line([self._photo, self._painting, mixing])
+        left = widgets.VBox(
+            [
+                *self._weights.values(),
+                widgets.HTML("How much each style layer counts"),
+                self._equaliser,
+                self._size,
+                line(list(self._buttons.values())),
+                self._status,
+            ]
+        )
+        middle = widgets.VBox(
+            [
+                self._result,
+                self._progress,
+                line([self._time, self._fork]),
+                line([self._wipe, self._colours]),
+            ]
+        )
+        right = widgets.VBox(
+            [
+                self._originals,
+                self._curves,
+                line([self._large, self._finish, self._estimate]),
+                line([self._pack, self._recipe]),
+                self._links,
+            ]
+        )
+        for box in (top, middle.children[-1]):
+            box.layout.flex_flow = "row wrap"
+        main = line([left, middle, right], layout={"flex_flow": "row wrap"})
+        for column, width in ((left, 310), (middle, 440), (right, 350)):
+            column.layout.width = f"{width}px"
+        return [widgets.HTML(LOOKS, layout={"display": "none"}), top, self._alert, main]
 
     def _connect(self) -> None:
         """Let the widgets leave their orders."""
-        self._start.on_click(lambda _: self._toggle())
-        self._once.on_click(lambda _: self._go(1))
-        self._reset.on_click(lambda _: self._choose())
-        for picker in (self._photo, self._painting):
-            picker.observe(lambda _: self._choose(), "value")
-        for slider in (*self._weights.values(), *self._layers.values()):
-            slider.observe(lambda _: self.painter.bend(self.settings), "value")
-        self._time.observe(lambda _: self._show(), "value")
+        acts = {
+            "Start": self._start,
+            "Pause": lambda: self.painter.rest(),
+            "Step": lambda: self._go(1),
+            "Stop": self._stop,
+            "Reset": self._reset,
+        }
+        for name, act in acts.items():
+            self._buttons[name].on_click(lambda _, act=act: act())
+        self._fork.on_click(lambda _: self._go_on_from_here())
+        self._finish.on_click(lambda _: self._go(FINISH_STEPS, self._large.value))
+        self._pack.on_click(lambda _: self._take_home())
+        self._second.observe(lambda _: self._repaint(), "value")
+        for slider in (self._mix, self._size, *self._weights.values()):
+            slider.observe(self._bend, "value")
+        self._recipe.observe(self._read_recipe, "value")
+        self._time.observe(lambda _: self._pin(), "value")
+        for look in (self._wipe, self._colours, self._large):
+            look.observe(lambda _: self._show(), "value")
 
-    def _choose(self) -> None:
-        """Begin a new run with the pictures chosen; a run that paints goes on."""
-        photo = load_image(self._photos[self._photo.value], self._base.size)
-        painting = load_image(self._paintings[self._painting.value], self._base.size)
-        self.painter.begin(photo, painting, self.settings)
-        self._result.value = encode(photo, "JPEG")
-        self._status.value = self._curves.value = self._save.value = ""
-        both = "".join(
-            f'<img src="{_data(encode(x, "JPEG"), "image/jpeg")}" '
-            f'alt="the {name}" style="display: block; width: 170px; margin: 0 0 8px">'
-            for name, x in (("photo", photo), ("painting", painting))
+    def _begin(self) -> None:
+        """Order a new run with the pictures chosen; one that paints goes on."""
+        with self._friendly():
+            self._ended, self._time.value = False, 100
+            self._content = self._photo.load(self._photo.value)
+            self.painter.begin(self._content, self._load(), self.settings)
+
+    def _repaint(self) -> None:
+        """Order other paintings."""
+        if list(self._second.options) != self._painting.names:
+            self._offer_second(self._second.value)
+        with self._friendly():
+            self.painter.bend(painting=self._load())
+
+    def _load(self) -> list[Tensor]:
+        """Load the two paintings; show the photo and the first one."""
+        names = self._painting.value, self._second.value
+        paintings = [self._painting.load(name) for name in names]
+        self._originals.value = "".join(
+            f'<img src="{data_address(encode(resize(x, 256), "JPEG"), "image/jpeg")}" '
+            f'alt="the {what}" style="max-width: 165px; max-height: 120px; '
+            'margin: 0 6px 0 0; vertical-align: bottom">'
+            for what, x in (("photo", self._content), ("painting", paintings[0]))
         )
-        self._originals.value = f"<div>{both}</div>"
+        return paintings
 
-    def _toggle(self) -> None:
-        """Start or pause."""
-        if self.painter.painting:
-            self.painter.pause()
-        else:
+    def _bend(self, _: dict) -> None:
+        """Order what the sliders say."""
+        with self._friendly():
+            self.painter.bend(settings=self.settings)
+
+    def _start(self) -> None:
+        """Begin anew if the last run was stopped, and paint."""
+        if self._ended:
+            self._begin()
+        self._go(self._base.steps)
+
+    def _go(self, steps: int, large: int | None = None) -> None:
+        """Order so many steps, and follow them on the time line."""
+        self._refusal, self._time.value = "", 100
+        self.painter.go(steps, large)
+
+    def _stop(self) -> None:
+        """Order the run to end; its pictures stay."""
+        self._ended = True
+        self.painter.rest("Stopped: the picture is kept, Start begins a new one.")
+
+    def _reset(self) -> None:
+        """Order the photo back, and a rest."""
+        self.painter.rest()
+        self._begin()
+
+    def _go_on_from_here(self) -> None:
+        """Order the run to go on from the moment shown."""
+        step = self._moment()
+        if step:
+            self._ended = False
+            self.painter.bend(image=step.image)
             self._go(self._base.steps)
-        self._label()
 
-    def _go(self, steps: int) -> None:
-        """Paint so many steps, and follow them on the time line."""
-        self._time.value = 100
-        self.painter.go(steps)
+    def _pin(self) -> None:
+        """Hold on to the moment that the time line, in per cent, points at."""
+        steps, place = self.painter.steps, self._time.value / 100
+        live = place == 1 or not steps
+        self._pinned = None if live else steps[round(place * (len(steps) - 1))]
+        self._show()
 
-    def _label(self) -> None:
-        """Let the button say what it would do."""
-        self._start.description = "Pause" if self.painter.painting else "Start"
+    def _moment(self) -> Step | None:
+        """Find the step shown."""
+        return self._pinned or self.painter.newest
+
+    def _read_recipe(self, change: dict) -> None:
+        """Move the sliders to where a recipe has them, and begin anew."""
+        for file in change["new"]:
+            with self._friendly():
+                recipe = Settings.from_json(bytes(file["content"]), file["name"])
+                # What the recipe's author has on his disk is not here.
+                here = {n: getattr(self._base, n) for n in ("weights", "device")}
+                self._base = replace(recipe, **here)
+                self._move_sliders(recipe)
+                self._begin()
+        self._recipe.value = ()  # so that the same file may be chosen again
+
+    def _move_sliders(self, settings: Settings) -> None:
+        """Put the sliders where settings have them."""
+        for field, slider in self._weights.items():
+            _point(slider, getattr(settings, field))
+        self._layers = {
+            name: widgets.FloatSlider(
+                value=weight,
+                max=max(20.0, weight),
+                step=0.5,
+                description=name,
+                orientation="vertical",
+                readout_format=".3g",
+                layout={"width": "56px", "height": "150px"},
+            )
+            for name, weight in settings.style_layers.items()
+        }
+        for slider in self._layers.values():
+            slider.observe(self._bend, "value")
+        self._equaliser.children = list(self._layers.values())
+        self._mix.value = settings.mix
+        _point(self._size, settings.size)
+
+    def _offer_second(self, name: str) -> None:
+        """List the paintings that can be mixed in."""
+        names = self._painting.names
+        self._second.options = names
+        self._second.value = name if name in names else names[-1]
+
+    def _take_home(self) -> None:
+        """Offer the picture shown, the making-of and the recipe as links."""
+        step = self._moment()
+        if step is None:
+            return
+        film = [self._coloured(s) for s in self.painter.steps]
+        recipe = replace(step.settings, steps=max(1, step.iteration))
+        files = {
+            "picture": ("png", "image/png", encode(self._coloured(step), "PNG")),
+            "making-of": ("gif", "image/gif", encode_gif(film)),
+            "recipe": ("json", "application/json", recipe.to_json().encode()),
+        }
+        links = [
+            f'<a download="{name}.{ending}" href="{data_address(content, kind)}">'
+            f"{name} ({ending.upper()})</a>"
+            for name, (ending, kind, content) in files.items()
+        ]
+        self._links.value = f"Iteration {step.iteration}: {' · '.join(links)}"
+
+    def _coloured(self, step: Step) -> Tensor:
+        """Give a step's picture the colours chosen."""
+        photo = stretch(self._content, *step.image.shape[2:])
+        pictures = {"painted": step.image, "photo": photo}
+        brightness, colours = COLOURS[self._colours.value]
+        if brightness == colours:
+            return step.image
+        return recolour(pictures[brightness], pictures[colours])
 
     def _painted(self) -> None:
         """Show the newest picture, but not more often than a page can follow."""
-        resting = not self.painter.painting
-        if resting or time.monotonic() - self._sent >= PAUSE:
-            self._sent = time.monotonic()
+        if not self.painter.left or time.monotonic() - self._sent >= PAUSE:
             self._show()
-        if resting:
-            self._label()
+            self._sent = time.monotonic()
+
+    @contextmanager
+    def _friendly(self) -> Iterator[None]:
+        """Say a bad input in one line."""
+        self._refusal = ""
+        try:
+            yield
+        except InputError as error:
+            self._say(str(error))
+
+    def _say(self, refusal: str) -> None:
+        """Show why something was not done."""
+        self._refusal = refusal
+        self._show()
 
     def _show(self) -> None:
-        """Show the moment that the time line points at."""
-        step = self._moment()
-        if step is None:
-            self._status.value = html.escape(self.painter.status)
-            return
-        self._result.value = encode(step.image, "JPEG")
-        speed = step.evaluations / max(step.seconds, 1e-9)
-        losses = ", ".join(
-            f"{name} {step.losses[name]:.3g}"
-            for name in ("content", "style", "tv")
-            if name in step.losses
-        )
-        self._status.value = (
-            f"{html.escape(self.painter.status)}<br>"
-            f"Iteration {step.iteration}, "
-            f"{speed:.1f} evaluations a second<br>{losses}"
-        )
-        self._curves.value = _draw(self.painter.steps)
-        if not self.painter.painting:
-            self._save.value = _links(step, self.settings)
-
-
-def _pictures(folder: Path) -> dict[str, Path]:
-    """List the pictures of a folder by what they are called."""
-    paths = sorted(p for p in folder.glob("*") if p.suffix in (".jpg", ".png"))
-    if not paths:
-        raise InputError(f"{folder}: no pictures there; give Studio an image folder")
-    return {path.stem.replace("_", " "): path for path in paths}
-
-
-def _data(content: bytes, kind: str) -> str:
-    """Make an address that holds the content itself."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _links(step: Step, settings: Settings) -> str:
-    """Offer the picture and the recipe to take home."""
-    picture = _data(encode(step.image, "PNG"), "image/png")
-    recipe = _data(settings.to_json().encode(), "application/json")
-    return (
-        f'Take home: <a download="painting.png" href="{picture}">picture</a>, '
-        f'<a download="recipe.json" href="{recipe}">recipe</a>'
-    )
-
-
-def _draw(steps: list[Step], width: int = 430, height: int = 130) -> str:
-    """Draw the loss curves, on a logarithmic scale, as SVG."""
-    values = np.array([[s.losses.get(n, np.nan) for n in LOSS_LINES] for s in steps])
-    logs = np.log10(np.where(values > 0, values, np.nan))
-    low, high = np.floor(np.nanmin(logs)), np.ceil(np.nanmax(logs))
-    x = 40 + np.linspace(0, width - 150, len(steps))
-    y = 10 + (high - logs) / max(high - low, 1) * (height - 30)
-    parts = []
-    for k in np.arange(low, high + 1):
-        at = 10 + (high - k) / max(high - low, 1) * (height - 30)
-        parts.append(
-            f'<line x1="40" x2="{width - 110}" y1="{at}" y2="{at}" '
-            'stroke="currentColor" opacity="0.2"/>'
-            f'<text x="2" y="{at + 4}">1e{k:.0f}</text>'
-        )
-    for step, at in zip(steps, x, strict=True):
-        if step.restarted:
-            parts.append(
-                f'<line x1="{at:.1f}" x2="{at:.1f}" y1="10" '
-                f'y2="{height - 20}" stroke="currentColor" '
-                'stroke-dasharray="2 3"/>'
+        """Show the present state of things."""
+        with self._showing:  # the last to come has the last word
+            trouble = html.escape(self._refusal or self.painter.trouble or "")
+            self._alert.value = trouble and (
+                f'<div class="nst-alert" role="alert">{trouble}</div>'
             )
-    dashes = {"-": "", "--": "6 3", "-.": "6 2 1 2", ":": "1 3"}
-    for row, (name, (colour, dash)) in enumerate(LOSS_LINES.items()):
-        colour = "currentColor" if name == "total" else colour
-        points = " ".join(
-            f"{a:.1f},{b:.1f}"
-            for a, b in zip(x, y[:, row], strict=True)
-            if np.isfinite(b)
-        )
-        at = 20 + 22 * row
-        pen = (
-            f'fill="none" stroke="{colour}" stroke-width="2" '
-            f'stroke-dasharray="{dashes[dash]}"'
-        )
-        parts.append(f'<polyline points="{points}" {pen}/>')
-        parts.append(f'<polyline points="{width - 100},{at} {width - 70},{at}" {pen}/>')
-        parts.append(f'<text x="{width - 64}" y="{at + 4}">{name}</text>')
-    return (
-        f'<svg width="{width}" height="{height}" role="img" font-size="12" '
-        'style="color: var(--jp-ui-font-color1, black); fill: currentColor" '
-        'aria-label="loss curves">' + "".join(parts) + "</svg>"
-    )
+            self._status.value = self._tell()
+            step, steps = self._moment(), self.painter.steps
+            if not step or not steps:
+                return
+            image = self._coloured(step)
+            wiped = round(self._wipe.value / 100 * image.shape[3])
+            if wiped:
+                image = image.clone()
+                photo = stretch(self._content, *image.shape[2:])
+                image[..., :wiped] = photo[..., :wiped]
+                image[..., wiped - 1] = 1.0
+            self._result.value = encode(image, "JPEG")
+            painter = self.painter
+            now = time.monotonic()
+            if not painter.left or now - self._drawn >= REDRAW:
+                self._drawn = now
+                self._curves.value = draw_losses(steps, painter.bends) + draw_shares(
+                    steps, painter.bends
+                )
+
+    def _tell(self) -> str:
+        """Say what the painter does, and the numbers of the step shown."""
+        painter, step = self.painter, self._moment()
+        each, rate = painter.pace()
+        lines = [painter.status]
+        if painter.left:
+            lines[0] += f" {_minutes(painter.left * each)} left."
+        done = painter.ordered - painter.left
+        self._progress.value = done / painter.ordered if painter.ordered else 0.0
+        self._estimate.value = ""
+        newest = painter.newest or step
+        if step:
+            larger = (self._large.value / max(newest.image.shape[2:])) ** 2
+            if each:
+                self._estimate.value = f"about {_minutes(FINISH_STEPS * each * larger)}"
+            lines.append(
+                f"Iteration {step.iteration}"
+                + (f" of {newest.iteration}" if self._pinned else "")
+                + (f", {rate:.1f} evaluations a second" if rate else "")
+            )
+            lines.append(
+                ", ".join(
+                    f"{NAMES[name]} {step.losses[name]:.3g}"
+                    for name in ("content", "style", "tv")
+                    if name in step.losses
+                )
+            )
+        if painter.bends:
+            lines.append(
+                f"Bent at iteration {painter.bends[-1]}: "
+                "L-BFGS started its memory anew."
+            )
+        return "<br>".join(html.escape(line) for line in lines)
+
+
+def _row(width: int, label: int = 78) -> dict:
+    """Style a widget with a label in front."""
+    return {
+        "layout": {"width": f"{width}px"},
+        "style": {"description_width": f"{label}px"},
+    }
+
+
+def _button(label: str, width: int) -> widgets.Button:
+    """Make a button."""
+    return widgets.Button(description=label, layout={"width": f"{width}px"})
+
+
+def _around(middle: float) -> list[float]:
+    """List 0 and a hundredth to a hundredfold of a weight, ten to each power of ten."""
+    steps = (float(f"{middle * 10 ** (k / 10):.2g}") for k in range(-20, 21))
+    return [0.0, *steps]
+
+
+def _plain(values: Sequence[float]) -> list[tuple[str, float]]:
+    """Label values with plain numbers, in order."""
+    return [(f"{value:g}", value) for value in sorted(set(values))]
+
+
+def _point(slider: widgets.SelectionSlider, value: float) -> None:
+    """Move a slider to a value, one of its own or not."""
+    values = [v for _, v in slider.options]
+    if value not in values:
+        slider.options = _plain([*values, value])
+    slider.value = value
+
+
+def _minutes(seconds: float) -> str:
+    """Write a duration."""
+    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"

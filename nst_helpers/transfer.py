@@ -32,8 +32,9 @@ class Step:
         losses: {"content", "style", "tv", "range"}: relative losses before weighting
             (a term of weight 0 is left out), and "total", the weighted sum; they are of
             the pixels before these were cut off at 0 and 1 for the image.
-        restarted: new settings bent the loss surface just before this step, so the
-            optimiser forgot what it had learnt of the old one.
+        restarted: the loss surface was bent, or the picture moved, just before this
+            step, so the optimiser forgot what it had learnt.
+        settings: it was made with.
     """
 
     iteration: int
@@ -42,6 +43,7 @@ class Step:
     image: Tensor
     losses: dict[str, float]
     restarted: bool
+    settings: Settings
 
 
 class NotFiniteError(ArithmeticError):
@@ -184,6 +186,7 @@ class StyleTransfer:
             image=image,
             losses=losses,
             restarted=self._bent,
+            settings=self._settings,
         )
         self._accepted, self._known = pixels, [(pixels, losses, gradient)]
         self.iteration += 1

@@ -1,0 +1,191 @@
+"""A thread that paints, so that whoever gives the orders stays free."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from .files import InputError
+from .settings import LIMITS, Settings
+from .transfer import Step, StyleTransfer
+
+KEPT = 200  # pictures on the time line; when there are more, every second one goes
+
+
+class Painter(threading.Thread):
+    """Paint in a thread of its own, obeying orders between two steps.
+
+    Every order returns at once. Of several of one kind, the last one counts.
+
+    Args:
+        changed: called by this thread after each step and each order.
+
+    Attributes:
+        steps: of the run so far; thinned when there are many.
+        bends: iterations before which the run was bent.
+        newest: the last step, also of a larger picture on its way; None before any.
+        left: iterations that it has still to do.
+        ordered: iterations of the present order.
+        status: one line: what it does, or why it rests.
+        trouble: the error that ended the last order, in one line; or None.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__(name="painter", daemon=True)
+        self.steps: list[Step] = []
+        self.bends: list[int] = []
+        self.newest: Step | None = None
+        self.left = self.ordered = 0
+        self.status = "Press Start."
+        self.trouble: str | None = None
+        self._changed = changed
+        self._post = threading.Condition()  # guards the next two
+        self._mail, self._busy = {}, False
+        self._transfer: StyleTransfer | None = None
+        self._settings = Settings()
+        self._large: int | None = None  # size of a larger picture on its way
+        self._recent: deque[Step] = deque(maxlen=10)
+        self.start()
+
+    def begin(
+        self, photo: Tensor, paintings: Sequence[Tensor], settings: Settings
+    ) -> None:
+        """Order a new run; the network is loaded at once, so that go is quick."""
+        self._leave(run=(photo, paintings), bend={"settings": settings})
+
+    def bend(self, **aims: Any) -> None:
+        """Order another `settings`, `painting` or `image` from the next step on."""
+        with self._post:
+            self._leave(bend=self._mail.get("bend", {}) | aims)
+
+    def go(self, steps: int, large: int | None = None) -> None:
+        """Order so many steps from now on.
+
+        Args:
+            steps: iterations.
+            large: size to paint them at, instead of that of the settings; only the last
+                of these pictures is kept.
+        """
+        self._leave(go=(steps, large, ""))
+
+    def rest(self, status: str = "Resting.") -> None:
+        """Order to rest after the present step, and what to say then."""
+        self._leave(go=(0, None, status))
+
+    def close(self) -> None:
+        """Order the thread to end after the present step."""
+        self._leave(close=True)
+
+    def wait(self) -> None:
+        """Wait until it has done what was ordered."""
+        with self._post:
+            self._post.wait_for(lambda: not self._busy)
+
+    def pace(self) -> tuple[float, float]:
+        """Tell seconds a step and evaluations a second, over the last few steps.
+
+        Returns:
+            Both 0 as long as there are too few steps.
+        """
+        if len(self._recent) < 2:
+            return 0.0, 0.0
+        first, last = self._recent[0], self._recent[-1]
+        seconds = last.seconds - first.seconds
+        evaluations = last.evaluations - first.evaluations
+        return seconds / (len(self._recent) - 1), evaluations / seconds
+
+    def _leave(self, **orders: Any) -> None:
+        """Leave orders for the thread."""
+        with self._post:
+            self._mail |= orders
+            self._busy = self.is_alive()
+            self._post.notify_all()
+
+    def run(self) -> None:
+        """Obey orders until closed."""
+        while True:
+            with self._post:
+                if not self._mail and not self.left:
+                    self._busy = False
+                    self._post.notify_all()
+                    self._post.wait_for(lambda: self._mail)
+                mail, self._mail = self._mail, {}
+            if "close" in mail:
+                break
+            try:
+                self._obey(**mail)
+                if self.left:
+                    self.left -= 1
+                    self._keep(next(self._transfer))
+                self._changed()
+                continue
+            except StopIteration:
+                self._rest(f"At rest: {self._transfer.reason}.")
+            except Exception as error:
+                kind = "" if isinstance(error, InputError) else type(error).__name__
+                self.trouble = " ".join(f"{kind} {error}".split())
+                self._rest("At rest.")
+            self._changed()
+        # Let go of pictures and network: the page may hold on to this painter.
+        self.steps, self.newest, self.left, self._transfer = [], None, 0, None
+        self.status = "Closed. Run the studio's cell again."
+        self._changed()
+        with self._post:
+            self._busy = False
+            self._post.notify_all()
+
+    def _obey(
+        self,
+        run: tuple[Tensor, Sequence[Tensor]] | None = None,
+        bend: dict[str, Any] | None = None,
+        go: tuple[int, int | None, str] | None = None,
+    ) -> None:
+        """Do what the mail says."""
+        if bend and "settings" in bend:
+            self._settings = bend.pop("settings")
+        if go:
+            self.ordered, large, status = go
+            self._rest(status)
+            self.left, self._large = self.ordered, large
+        # How long it paints is a matter of orders.
+        settings = replace(self._settings, steps=LIMITS["steps"][1])
+        if run:
+            self.steps, self.bends, self.newest = [], [], None
+            self.trouble = self._transfer = self._large = None
+            self._recent.clear()
+            self._transfer = StyleTransfer(*run, settings)
+            self._keep(next(self._transfer))  # iteration 0, the start itself
+            self.status = "Press Start."
+        if self._transfer is None:  # it could not begin: the trouble stands
+            self.left = 0
+            return
+        self.trouble = None
+        if self._large:
+            settings = replace(settings, size=self._large)
+        self._transfer.settings = settings
+        for name, aim in (bend or {}).items():
+            setattr(self._transfer, name, aim)
+
+    def _keep(self, step: Step) -> None:
+        """Take a step over to the time line."""
+        if self.newest and self.newest.image.shape != step.image.shape:
+            self._recent.clear()
+        self._recent.append(step)
+        self.newest, self.status = step, "Painting."
+        if step.restarted:
+            self.bends.append(step.iteration)
+        if not self._large:
+            # A new list: whoever reads the old one has it whole.
+            old = self.steps[::2] if len(self.steps) >= KEPT else self.steps
+            self.steps = [*old, step]
+        if not self.left:
+            self._rest("Resting.")
+
+    def _rest(self, status: str) -> None:
+        """Stop painting, saying why."""
+        if self._large and self.newest is not self.steps[-1]:
+            self.steps = [*self.steps, self.newest]
+        self.left, self._large, self.status = 0, None, status
