@@ -39,11 +39,14 @@ COLOURS = {  # what is shown: of which pictures come brightness and colours
 LOOKS = """<style>
 .nst-studio .widget-html-content { line-height: 1.4; }
 .nst-studio .jupyter-button { padding: 0 4px; }
+.nst-studio .widget-hbox { align-items: center; }
+.nst-studio .nst-columns { align-items: flex-start; }
 .nst-studio svg { display: block; }
 .nst-studio a { color: var(--jp-content-link-color, #1976d2);
   text-decoration: underline; }
 .nst-studio .widget-vslider .widget-label {
   height: 20px; line-height: 20px; overflow: visible; font-size: 12px; }
+.nst-studio .nst-pick { max-width: 480px; }
 .nst-studio .nst-pick button {
   width: 62px; height: 44px; margin: 3px; font-size: 0; border-radius: 3px;
   background-size: cover; background-position: center; opacity: 0.6; }
@@ -97,7 +100,7 @@ class Studio(widgets.VBox):
 
     @property
     def settings(self) -> Settings:
-        """What the sliders say."""
+        """What the sliders say; assign others to move them."""
         said = {field: slider.value for field, slider in self._weights.items()}
         layers = {name: slider.value for name, slider in self._layers.items()}
         if any(layers.values()):
@@ -105,6 +108,12 @@ class Studio(widgets.VBox):
         else:  # no layer counts: no style
             said["style_weight"] = 0.0
         return replace(self._base, mix=self._mix.value, size=self._size.value, **said)
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self._base = settings
+        self._move_sliders(settings)
+        self._bend()
 
     @property
     def image(self) -> Tensor | None:
@@ -229,6 +238,8 @@ class Studio(widgets.VBox):
         for box in (top, middle.children[-1]):
             box.layout.flex_flow = "row wrap"
         main = line([left, middle, right], layout={"flex_flow": "row wrap"})
+        top.add_class("nst-columns")
+        main.add_class("nst-columns")
         for column, width in ((left, 310), (middle, 440), (right, 350)):
             column.layout.width = f"{width}px"
         return [widgets.HTML(LOOKS, layout={"display": "none"}), top, self._alert, main]
@@ -249,7 +260,7 @@ class Studio(widgets.VBox):
         self._pack.on_click(lambda _: self._take_home())
         self._second.observe(lambda _: self._repaint(), "value")
         for slider in (self._mix, self._size, *self._weights.values()):
-            slider.observe(self._bend, "value")
+            slider.observe(lambda _: self._bend(), "value")
         self._recipe.observe(self._read_recipe, "value")
         self._time.observe(lambda _: self._pin(), "value")
         for look in (self._wipe, self._colours, self._large):
@@ -281,7 +292,7 @@ class Studio(widgets.VBox):
         )
         return paintings
 
-    def _bend(self, _: dict) -> None:
+    def _bend(self) -> None:
         """Order what the sliders say."""
         with self._friendly():
             self.painter.bend(settings=self.settings)
@@ -333,9 +344,8 @@ class Studio(widgets.VBox):
                 recipe = Settings.from_json(bytes(file["content"]), file["name"])
                 # What the recipe's author has on his disk is not here.
                 here = {n: getattr(self._base, n) for n in ("weights", "device")}
-                self._base = replace(recipe, **here)
-                self._move_sliders(recipe)
-                self._begin()
+                self.settings = replace(recipe, **here)
+                self._reset()
         self._recipe.value = ()  # so that the same file may be chosen again
 
     def _move_sliders(self, settings: Settings) -> None:
@@ -355,7 +365,7 @@ class Studio(widgets.VBox):
             for name, weight in settings.style_layers.items()
         }
         for slider in self._layers.values():
-            slider.observe(self._bend, "value")
+            slider.observe(lambda _: self._bend(), "value")
         self._equaliser.children = list(self._layers.values())
         self._mix.value = settings.mix
         _point(self._size, settings.size)
@@ -476,7 +486,7 @@ class Studio(widgets.VBox):
         return "<br>".join(html.escape(line) for line in lines)
 
 
-def _row(width: int, label: int = 78) -> dict:
+def _row(width: int, label: int = 84) -> dict:
     """Style a widget with a label in front."""
     return {
         "layout": {"width": f"{width}px"},

@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 
 from nst_helpers import (
+    Settings,
     Step,
     film_strip,
     save_gif,
@@ -31,6 +32,7 @@ def make_steps(count):
                 "range": 0.0,
             },
             restarted=i == 3,
+            settings=Settings(),
         )
         for i in range(count)
     ]

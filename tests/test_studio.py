@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -164,6 +165,16 @@ def test_every_slider_says_what_it_stands_for(studio):
     press_and_wait(studio, "Step")
     assert max(studio.image.shape) == 64
     assert studio.painter.newest.settings.mix == 0.25
+
+
+def test_code_moves_the_sliders(studio):
+    studio.paint(2)
+    studio.settings = replace(studio.settings, style_weight=777.0, mix=0.5)
+    assert studio._weights["style_weight"].label == "777"
+    studio.paint(2)
+    settings = studio.painter.newest.settings
+    assert (settings.style_weight, settings.mix) == (777.0, 0.5)
+    assert studio.painter.bends == [3]
 
 
 def test_all_layers_at_zero_are_no_style(studio):
