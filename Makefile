@@ -39,6 +39,9 @@ pictures: .venv/ready
 		-o images/results/cat-hokusai_great_wave.jpg --triptych images/results/triptych.jpg
 	set -e; for pair in $(GALLERY); do $(PAINT) images/content/$${pair%%-*}.jpg \
 		images/style/$${pair#*-}.jpg -o images/results/$$pair.jpg; done
+	$(BIN)/pytest -m browser -k light
+	$(BIN)/python -c "from nst_helpers import load_image, save_image; save_image( \
+		load_image('tests/screenshots/light-3-bent.png'), 'images/results/studio.jpg')"
 
 # Without the mark, the last set-up did not finish: start from nothing.
 .venv/ready: requirements.txt

@@ -177,7 +177,7 @@ def test_a_student_steers_a_painting(page, tmp_path):
     page.studio.evaluate("e => e.scrollIntoView({block: 'start'})")
 
     expect(page.slider("style").locator(".widget-readout")).to_have_text("100")
-    page.changed_after(lambda: page.drag("style", 0.9))
+    page.changed_after(lambda: page.drag("style", 0.35))
     expect(page.slider("style").locator(".widget-readout")).not_to_have_text("100")
     expect(page.status).to_contain_text("L-BFGS started its memory anew")
     expect(page.marks).not_to_have_count(0)
