@@ -6,10 +6,12 @@ import io
 import math
 import os
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
 import matplotlib
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
@@ -57,6 +59,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--recipe", metavar="FILE", help="settings: read if FILE is there, else written"
     )
+    parser.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="write here what is needed to go on after "
+        "a crash or Ctrl-C; if FILE is there, go on from it; removed at the end",
+    )
+    parser.add_argument(
+        "--every",
+        metavar="SECONDS",
+        type=float,
+        default=30.0,
+        help="between two checkpoints; default: 30",
+    )
     parser.add_argument("--yes", action="store_true", help="overwrite without asking")
     return parser.parse_args(arguments)
 
@@ -81,7 +96,9 @@ def check_outputs(options: argparse.Namespace) -> None:
     files = pictures + ([options.gif] if options.gif else [])
     read = filter(None, (options.photo, options.painting, options.second))
     taken = {Path(file).resolve() for file in read}
-    for file in filter(None, [*files, options.frames, options.recipe]):
+    for file in filter(
+        None, [*files, options.frames, options.recipe, options.checkpoint]
+    ):
         if Path(file).resolve() in taken:
             raise InputError(f"{file}: named twice; choose another name")
         taken.add(Path(file).resolve())
@@ -117,23 +134,29 @@ def paint(options: argparse.Namespace) -> int:
     paintings = [painting]
     if options.second:
         paintings += [load_image(options.second, settings.size)]
-    transfer = StyleTransfer(photo, paintings, settings)
+    transfer = begin(photo, paintings, settings, options.checkpoint)
     if options.frames:
         Path(options.frames).mkdir(exist_ok=True)
     # An animation of more than 48 pictures is larger and no smoother.
     film, every, status = [], math.ceil(settings.steps / 48), 0
+    saved = time.monotonic()
     try:
         with tqdm(total=settings.steps, unit="step") as bar:
             for step in transfer:
                 shown = {k: f"{v:.3f}" for k, v in step.losses.items() if k in SHOWN}
                 bar.set_postfix(shown, refresh=False)
                 bar.update(step.iteration - bar.n)
+                if options.checkpoint and time.monotonic() - saved >= options.every:
+                    keep(transfer, options.checkpoint)
+                    saved = time.monotonic()
                 if options.frames:
                     save_image(step.image, f"{options.frames}/{step.iteration:05d}.png")
                 if options.gif and step.iteration % every == 0:
                     film.append(step.image)
     except KeyboardInterrupt:
         status = 130
+        if options.checkpoint:
+            keep(transfer, options.checkpoint)
     finally:
         save_image(transfer.image, options.out)
     if options.triptych:
@@ -143,10 +166,39 @@ def paint(options: argparse.Namespace) -> int:
         save_gif([*film, transfer.image], options.gif)
     if options.recipe and not Path(options.recipe).exists():
         settings.save(options.recipe)
+    if options.checkpoint and not status:
+        Path(options.checkpoint).unlink(missing_ok=True)
     reason = "interrupted, the best so far" if status else transfer.reason
     print(f"{reason}: {max(0, transfer.iteration)} iterations", file=sys.stderr)
     print(options.out)
     return status
+
+
+def begin(
+    photo: Tensor, paintings: list[Tensor], settings: Settings, checkpoint: str | None
+) -> StyleTransfer:
+    """Begin a run, or go on with the one whose checkpoint is there."""
+    if not checkpoint or not Path(checkpoint).exists():
+        if checkpoint:
+            print(f"{checkpoint}: not there yet: starting anew", file=sys.stderr)
+        return StyleTransfer(photo, paintings, settings)
+    transfer = StyleTransfer.resume(checkpoint)
+    same = [transfer.photo, *transfer.painting], [photo, *paintings]
+    if transfer.settings != settings or not all(map(torch.equal, *same)):
+        raise InputError(
+            f"{checkpoint}: of a run with other pictures or settings; repeat that "
+            "command, or delete the file to start anew"
+        )
+    print(f"{checkpoint}: going on at {transfer.iteration}", file=sys.stderr)
+    return transfer
+
+
+def keep(transfer: StyleTransfer, checkpoint: str) -> None:
+    """Write a checkpoint; a full disk does not end the run."""
+    try:
+        transfer.save(checkpoint)
+    except InputError as error:
+        tqdm.write(f"{error}; the run goes on", file=sys.stderr)
 
 
 def as_image(figure: Figure) -> Tensor:

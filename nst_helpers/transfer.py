@@ -1,14 +1,16 @@
 """The optimisation: a picture bends until its content and its style are right."""
 
 import math
+import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import NoReturn
 
 import torch
 from torch import Tensor
 
+from .checkpoint import read_state, write_state
 from .files import InputError
 from .images import fit_inside, resize, stretch
 from .losses import content_loss, gram_matrix, range_loss, style_loss, tv_loss
@@ -17,6 +19,8 @@ from .vgg import VGG19
 
 RANGE_WEIGHT = 50.0  # times the other three: cutting off then moves no loss by 1 %
 ADAM_RATE = 0.02  # of the way from black to white, a step
+# What a checkpoint holds besides pictures, settings and optimiser.
+KEPT = ("_best", "_known", "_bent", "_seconds", "_evaluations", "iteration")
 HISTORY = 20  # steps that L-BFGS remembers; 100 gets no further and fills memory
 
 
@@ -113,6 +117,11 @@ class StyleTransfer:
         self._move(image)
 
     @property
+    def photo(self) -> Tensor:
+        """The photo as it was given, (1, 3, H, W) in [0, 1]."""
+        return self._originals[0]
+
+    @property
     def painting(self) -> Tensor | Sequence[Tensor]:
         """The painting, or the two; assign others to bend the picture."""
         return self._originals[1]
@@ -141,6 +150,56 @@ class StyleTransfer:
         """End the run before its next step; any thread may call this."""
         self._stopping = True
 
+    def save(self, path: str | os.PathLike) -> None:
+        """Write all that is needed to go on later: pictures, settings, optimiser.
+
+        Args:
+            path: the file to write, whole or not at all.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        if self._midway:
+            self._step_back()
+        self._notice()
+        photo, painting = self._originals
+        state = {
+            "photo": photo,
+            "painting": painting,
+            "settings": asdict(self._settings),
+            "pixels": self._accepted,
+            "optimizer": self._optimizer.state_dict()["state"],
+        }
+        write_state(path, state | {name: getattr(self, name) for name in KEPT})
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike) -> "StyleTransfer":
+        """Take up a run where save left it; it goes on bit for bit as it would have.
+
+        Args:
+            path: the file that save wrote.
+
+        Returns:
+            The run.
+
+        Raises:
+            InputError: no such file, a damaged one, or a device that cannot be had.
+        """
+        state = read_state(path)
+        settings = Settings(**state["settings"])
+        transfer = cls(state["photo"], state["painting"], settings)
+        transfer._move(state["pixels"])
+        transfer._forget()
+        optimizer = transfer._optimizer.state_dict() | {"state": state["optimizer"]}
+        transfer._optimizer.load_state_dict(optimizer)
+        for name in KEPT:
+            setattr(transfer, name, state[name])
+        device = transfer._device
+        transfer._known = [
+            (x.to(device), y, g.to(device)) for x, y, g in state["_known"]
+        ]
+        return transfer
+
     def __iter__(self) -> "StyleTransfer":
         """Take the run up where it is."""
         self.reason = None
@@ -153,14 +212,10 @@ class StyleTransfer:
         if self.iteration >= self._settings.steps:
             self._end("steps done")
         began = time.perf_counter()
-        if self._midway:  # Ctrl-C broke the last step off: back to firm ground
-            self._pixels.data.copy_(self._accepted)
-            self._forget()
+        if self._midway:  # Ctrl-C broke the last step off
+            self._step_back()
         self._midway = True
-        if not self._bent:
-            same = replace(self._aimed_at, steps=self._settings.steps) == self._settings
-            self._bent = not same
-        if self._bent:
+        if self._notice():
             self._aim()
         try:
             if self.iteration >= 0:  # iteration 0 is the start itself
@@ -192,6 +247,19 @@ class StyleTransfer:
         self.iteration += 1
         self._midway = self._bent = False
         return step
+
+    def _notice(self) -> bool:
+        """Find out whether the loss surface is another than at the last step."""
+        if not self._bent:
+            same = replace(self._aimed_at, steps=self._settings.steps)
+            self._bent = same != self._settings
+        return self._bent
+
+    def _step_back(self) -> None:
+        """Return to firm ground: the end of the last whole step."""
+        self._pixels.data.copy_(self._accepted)
+        self._forget()
+        self._midway = False
 
     def _end(self, reason: str) -> NoReturn:
         """Leave the loop, saying why."""

@@ -1,0 +1,81 @@
+"""Nested numbers and tensors to a file and back, as safetensors with JSON.
+
+Nothing here unpickles code.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from .files import InputError, write_file
+
+VERSION = "nst_helpers checkpoint 1"
+
+
+def write_state(path: str | os.PathLike, state: dict[str, Any]) -> None:
+    """Write nested dicts and lists of numbers, texts, None and tensors to a file.
+
+    The file is written whole or not at all.
+
+    Args:
+        path: the file to write.
+        state: {name: value}; names of inner dicts may be numbers.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    tensors = {}
+
+    def outline(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            tensors[str(len(tensors))] = value.detach().cpu().contiguous().clone()
+            return {"tensor": str(len(tensors) - 1)}
+        if isinstance(value, dict):
+            return {"items": [[k, outline(v)] for k, v in value.items()]}
+        if isinstance(value, list | tuple):
+            return [outline(v) for v in value]
+        return value
+
+    metadata = {"format": VERSION, "outline": json.dumps(outline(state))}
+    write_file(path, save(tensors, metadata))
+
+
+def read_state(path: str | os.PathLike) -> dict[str, Any]:
+    """Read what write_state wrote.
+
+    Args:
+        path: the file.
+
+    Returns:
+        {name: value}; tuples have become lists, and tensors lie on the CPU.
+
+    Raises:
+        InputError: no such file, cut off, or something else.
+    """
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, list):
+            return [fill(v) for v in value]
+        if isinstance(value, dict) and "tensor" in value:
+            return tensors[value["tensor"]]
+        if isinstance(value, dict):
+            return {k: fill(v) for k, v in value["items"]}
+        return value
+
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such checkpoint; check the spelling")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            # Cloned to where torch likes them: sums depend on the alignment.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: no checkpoint, or cut off ({error})") from None
+    if metadata.get("format") != VERSION:
+        raise InputError(f"{path}: not a checkpoint of this program; delete it")
+    return fill(json.loads(metadata["outline"]))
