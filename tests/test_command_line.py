@@ -10,7 +10,7 @@ import pytest
 from conftest import IMAGES
 from PIL import Image
 
-from nst_helpers import InputError, Settings, load_image
+from nst_helpers import InputError, Settings, StyleTransfer, load_image
 from nst_helpers import __main__ as command_line
 from nst_helpers.__main__ import main
 
@@ -149,7 +149,7 @@ def test_ctrl_c_saves_the_best_so_far(tmp_path):
         stderr=subprocess.PIPE,
     )
     limit = time.monotonic() + 60
-    while not (tmp_path / "frames" / "00005.png").exists():
+    while not (tmp_path / "frames" / "00040.png").exists():
         assert time.monotonic() < limit and run.poll() is None
         time.sleep(0.05)
     run.send_signal(signal.SIGINT)
@@ -179,3 +179,70 @@ def test_two_paintings_are_mixed(empty_folder):
 
 def test_a_mix_without_a_second_painting(capsys):
     assert "second painting" in refused(capsys, *SMALL, "--mix", "0.5", "-o", "x.png")
+
+
+LONG = [*PAIR, "--size", "64", "--steps", "60", "--checkpoint", "run", "--every", "0.1"]
+
+
+def killed_after(seconds, signal_number):
+    """Start a run and end it some seconds after its first checkpoint."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "nst_helpers", *LONG, "-o", "out.png", "--yes"],
+        stderr=subprocess.PIPE,
+    )
+    while not os.path.exists("run"):
+        assert run.poll() is None, "it ended before its first checkpoint"
+        time.sleep(0.01)
+    time.sleep(seconds)
+    run.send_signal(signal_number)
+    said = run.communicate(timeout=30)[1].decode()
+    assert run.returncode in (130, -signal.SIGKILL)
+    return said
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+def test_a_killed_run_ends_bit_for_bit_as_if_it_had_not_been(seconds, capsys):
+    assert main([*LONG[:-4], "-o", "whole.png"]) == 0
+    killed_after(seconds, signal.SIGKILL)
+    assert not os.path.exists("out.png")
+    capsys.readouterr()
+    assert main([*LONG, "-o", "out.png"]) == 0
+    assert "run: going on at" in capsys.readouterr().err
+    assert open("out.png", "rb").read() == open("whole.png", "rb").read()
+    assert not os.path.exists("run")  # the work is done
+
+
+def test_ctrl_c_leaves_a_checkpoint_of_the_last_step(capsys):
+    assert main([*LONG[:-4], "-o", "whole.png"]) == 0
+    said = killed_after(0.2, signal.SIGINT)
+    assert "interrupted" in said and os.path.exists("out.png")
+    assert main([*LONG, "-o", "out.png", "--yes"]) == 0
+    # Ctrl-C within a step makes L-BFGS forget: as good a picture, not the same bits
+    whole, out = load_image("whole.png"), load_image("out.png")
+    assert (whole - out).abs().mean() < 0.05
+
+
+def test_a_checkpoint_of_another_run_is_not_gone_on_from(capsys):
+    killed_after(0.0, signal.SIGKILL)
+    before = open("run", "rb").read()
+    other = [*LONG[:2], *LONG[2:], "--style-weight", "7", "-o", "out.png"]
+    assert "other pictures or settings" in refused(capsys, *other)
+    swapped = [LONG[1], LONG[0], *LONG[2:], "-o", "out.png"]
+    assert "other pictures or settings" in refused(capsys, *swapped)
+    assert open("run", "rb").read() == before
+
+
+def test_a_broken_checkpoint_is_refused_in_one_line(capsys):
+    open("run", "wb").write(b"<html>")
+    assert "run: no checkpoint, or cut off" in refused(capsys, *LONG, "-o", "out.png")
+
+
+def test_a_full_disk_does_not_end_a_run(monkeypatch, capsys):
+    def full(self, path):
+        raise InputError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(StyleTransfer, "save", full)
+    assert main([*SMALL, "--checkpoint", "run", "--every", "0", "-o", "out.png"]) == 0
+    said = capsys.readouterr().err
+    assert "No space left on device; the run goes on" in said
+    assert "run: not there yet: starting anew" in said and os.path.exists("out.png")

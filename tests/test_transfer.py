@@ -3,6 +3,7 @@ import dataclasses
 import cv2
 import pytest
 import torch
+from safetensors.torch import save_file
 from test_vgg import bundled_state, torchvision_features
 
 from nst_helpers import (
@@ -389,3 +390,67 @@ def test_lbfgs_beats_adam_at_equal_evaluations(photo, painting):
     most = adam[-1].evaluations
     ours = [step for step in lbfgs if step.evaluations <= most][-1]
     assert ours.losses["total"] < adam[-1].losses["total"]
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_saved_run_goes_on_bit_for_bit(photo, painting, tmp_path, optimizer):
+    aim = dataclasses.replace(SMALL, steps=30, optimizer=optimizer, mix=0.25)
+    whole = StyleTransfer(photo, [painting, photo], aim)
+    for step in whole:
+        if step.iteration == 24:  # L-BFGS has begun to forget its first steps
+            break
+    whole.save(tmp_path / "run")
+    again = StyleTransfer.resume(tmp_path / "run")
+    assert torch.equal(again.image, whole.image) and again.iteration == 24
+    for ours, theirs in zip(whole, again, strict=True):
+        assert torch.equal(ours.image, theirs.image)
+        assert (ours.losses, ours.evaluations) == (theirs.losses, theirs.evaluations)
+        assert not theirs.restarted
+    assert again.reason == "steps done"
+
+
+def test_a_run_saved_with_new_settings_bends_as_it_would_have(
+    photo, painting, tmp_path
+):
+    whole, _ = run(photo, painting, steps=5)
+    whole.settings = dataclasses.replace(SMALL, steps=8, style_weight=7.0)
+    whole.save(tmp_path / "run")
+    again = StyleTransfer.resume(tmp_path / "run")
+    for ours, theirs in zip(whole, again, strict=True):
+        assert torch.equal(ours.image, theirs.image)
+        assert ours.restarted == theirs.restarted == (ours.iteration == 6)
+
+
+def test_a_run_broken_off_within_a_step_is_saved_as_of_the_last_one(
+    photo, painting, tmp_path
+):
+    transfer, steps = run(photo, painting, steps=6)
+    transfer.settings = dataclasses.replace(transfer.settings, steps=9)
+    interrupt(transfer, 1, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        next(transfer)
+    transfer.save(tmp_path / "run")
+    again = StyleTransfer.resume(tmp_path / "run")
+    assert again.iteration == 6 and torch.equal(again.image, steps[-1].image)
+    assert [step.iteration for step in again] == [7, 8, 9]
+    assert again.reason == "steps done"
+
+
+def test_no_broken_checkpoint_is_gone_on_from(photo, painting, tmp_path):
+    transfer, _ = run(photo, painting, steps=2)
+    transfer.save(tmp_path / "run")
+    content = (tmp_path / "run").read_bytes()
+    for tenth in range(10):
+        (tmp_path / "cut").write_bytes(content[: tenth * len(content) // 10])
+        with pytest.raises(InputError, match="no checkpoint, or cut off"):
+            StyleTransfer.resume(tmp_path / "cut")
+    torch.save({"pixels": photo}, tmp_path / "pickle")
+    with pytest.raises(InputError, match="no checkpoint, or cut off"):
+        StyleTransfer.resume(tmp_path / "pickle")
+    save_file({"pixels": photo}, tmp_path / "weights")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        StyleTransfer.resume(tmp_path / "weights")
+    with pytest.raises(InputError, match="no such checkpoint"):
+        StyleTransfer.resume(tmp_path / "nothing")
+    with pytest.raises(InputError, match="cannot be written"):
+        transfer.save(tmp_path / "no folder" / "run")
