@@ -1,5 +1,5 @@
 # make lab: open the course.  make test: run every check (test-fast: but for those in
-# a browser).  make demo: paint a cat.
+# a browser; test-long: those that take half an hour).  make demo: paint a cat.
 # Each makes .venv first if it is not there, or if requirements.txt has changed.
 # For authors: make notebooks runs every notebook and keeps its outputs; make pictures
 # paints what the README shows.
@@ -13,7 +13,7 @@ GALLERY := temple-van_gogh_village_street_in_auvers cat-cassatt_summertime \
 	coffee-kandinsky_composition_viii coffee-bruegel_harvesters \
 	rocket-van_gogh_village_street_in_auvers
 
-.PHONY: lab test test-fast demo notebooks pictures
+.PHONY: lab test test-fast test-long demo notebooks pictures
 
 # The studio takes uploads as messages, which the server limits to 10 MB.
 lab: .venv/ready
@@ -21,12 +21,17 @@ lab: .venv/ready
 		--ServerApp.tornado_settings="{'websocket_max_message_size': 100_000_000}" \
 		$(if $(filter 0,$(shell id -u)),--allow-root)
 
-test-fast: PYTEST = -m "not browser"
+test: ONLY = not long
+test-fast: ONLY = not long and not browser
 test test-fast: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest -m "$(ONLY)"
 	NST_STEPS=3 $(BIN)/pytest --nbval-lax --nbval-cell-timeout=300 notebooks
+
+test-long: .venv/ready
+	$(BIN)/pytest -m long
+	$(BIN)/pytest --hypothesis-profile=long tests/test_corpus.py
 
 demo: .venv/ready
 	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg -o demo.png

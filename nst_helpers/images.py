@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .files import InputError, write_file
 
 MAX_PIXELS = 64_000_000
+# Read by Pillow itself; some of its other formats would start other programs.
+READ = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF")
 MIN_SIDE = 16  # VGG19 halves the picture four times
 FORMATS = {
     ".png": "PNG",
@@ -36,8 +38,9 @@ def load_image(
 ) -> Tensor:
     """Read a picture as an image tensor.
 
-    The camera's orientation (EXIF) is obeyed, transparency is laid on white, and grey,
-    16-bit, palette and CMYK pictures become RGB. Of an animation, the first frame.
+    The camera's orientation (EXIF) and colour profile (ICC) are obeyed, transparency is
+    laid on white, and grey, 16-bit, palette and CMYK pictures become RGB. Of an
+    animation, the first frame.
 
     Args:
         source: a path, the bytes of an image file, or an array (H, W), (H, W, 1), ...
@@ -57,10 +60,10 @@ def load_image(
     elif isinstance(source, bytes | bytearray | memoryview):
         if not len(source):
             raise InputError(f"{name}: empty (0 bytes); choose the picture again")
-        pixels = _decode(io.BytesIO(source), name)
+        pixels = _decode(io.BytesIO(source), name, long_side)
     else:
         name = os.fspath(source)
-        pixels = _decode(_find(name), name)
+        pixels = _decode(_find(name), name, long_side)
     image = to_tensor(_to_rgb(pixels, name))
     if long_side is None:
         long_side = max(image.shape[2:])
@@ -82,7 +85,7 @@ def _find(name: str) -> Path:
     return path
 
 
-def _decode(file: Path | io.BytesIO, name: str) -> np.ndarray:
+def _decode(file: Path | io.BytesIO, name: str, long_side: int | None) -> np.ndarray:
     """Decode an image file to an array that _to_rgb understands."""
     too_large = (
         f"{name}: larger than {MAX_PIXELS // 10**6} megapixels; "
@@ -92,7 +95,7 @@ def _decode(file: Path | io.BytesIO, name: str) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd but harmless metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as opened:  # reads the header only
+            with Image.open(file, formats=READ) as opened:  # reads the header only
                 if opened.width * opened.height > MAX_PIXELS:
                     raise InputError(too_large)
                 upright = ImageOps.exif_transpose(opened)
@@ -102,9 +105,11 @@ def _decode(file: Path | io.BytesIO, name: str) -> np.ndarray:
             deep = np.asarray(upright)
             fits = 0 <= deep.min() and deep.max() <= 65535
             return deep.astype(np.uint16) if fits else deep
-        return np.asarray(
-            upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-        )
+        rgb = _in_srgb(upright)
+        # Averaging whole pixels first keeps a huge picture from filling the memory; no
+        # fewer than twice those needed are left.
+        spare = max(rgb.size) // (2 * long_side) if long_side else 1
+        return np.asarray(rgb.reduce(spare) if spare > 1 else rgb)
     except InputError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -119,6 +124,23 @@ def _decode(file: Path | io.BytesIO, name: str) -> np.ndarray:
         raise InputError(
             f"{name}: broken or cut off ({error}); copy or download it again"
         ) from error
+
+
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    """Bring a picture to RGB or RGBA, its colours to those that screens show."""
+    mode = "RGBA" if picture.has_transparency_data else "RGB"
+    profile = picture.info.get("icc_profile")
+    if profile and picture.mode in ("RGB", "RGBA", "CMYK", "L"):
+        try:
+            return ImageCms.profileToProfile(
+                picture,
+                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+                ImageCms.createProfile("sRGB"),
+                outputMode=mode,
+            )
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a broken profile: the numbers as they are
+    return picture.convert(mode)
 
 
 def _to_rgb(pixels: np.ndarray, name: str) -> np.ndarray:

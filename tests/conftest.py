@@ -1,10 +1,12 @@
 import socket
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from nst_helpers import load_image
 
+hypothesis.settings.register_profile("long", max_examples=5000)
 IMAGES = Path(__file__).parent.parent / "images"
 
 

@@ -1,0 +1,302 @@
+"""Files of every kind: each loads to the right pixels or is refused in one line."""
+
+import io
+import os
+import random
+import struct
+import time
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+from test_images import png_header
+
+from nst_helpers import InputError, load_image
+from nst_helpers.images import to_array
+
+Y, X = np.mgrid[0:30, 0:40]
+RGB = np.stack([X * 6, Y * 8, 255 - X * 3 - Y * 2], axis=-1).astype(np.uint8)
+GREY = (X * 3 + Y * 4).astype(np.uint8)
+ALPHA = np.where(X < 20, 0, 255).astype(np.uint8)
+ON_WHITE = np.where(ALPHA[..., None] == 0, 255, RGB)
+PICTURE = Image.fromarray(RGB)
+
+
+def encode(picture, kind, **options):
+    encoded = io.BytesIO()
+    picture.save(encoded, kind, **options)
+    return encoded.getvalue()
+
+
+def three(grey):
+    return np.stack([grey] * 3, -1)
+
+
+def turned(orientation):
+    """Store the picture so that a camera's orientation turns it upright."""
+    undo = [None, None, 0, 3, 1, 5, 2, 6, 4][orientation]
+    stored = PICTURE if undo is None else PICTURE.transpose(Image.Transpose(undo))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(stored, "JPEG", quality=95, exif=exif)
+
+
+def swapping_profile():
+    """Make a colour profile in which a picture's red channel means green."""
+    srgb = {"r": (0.4361, 0.2225, 0.0139), "g": (0.3851, 0.7169, 0.0971)}
+    srgb["b"] = (0.1431, 0.0606, 0.7141)
+    fixed = lambda v: struct.pack(">i", round(v * 65536))  # noqa: E731
+    xyz = lambda v: b"XYZ \0\0\0\0" + b"".join(map(fixed, v))  # noqa: E731
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256)) + b"\0\0"
+    tags = {b"rXYZ": xyz(srgb["g"]), b"gXYZ": xyz(srgb["r"]), b"bXYZ": xyz(srgb["b"])}
+    tags |= {b"wtpt": xyz((0.9642, 1.0, 0.8249))}
+    tags |= {name: curve for name in (b"rTRC", b"gTRC", b"bTRC")}
+    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(79)
+    tags |= {b"desc": text, b"cprt": b"text\0\0\0\0none\0"}
+    offset = 128 + 4 + 12 * len(tags)
+    table, data = struct.pack(">I", len(tags)), b""
+    for name, content in tags.items():
+        content += bytes(-len(content) % 4)
+        table += name + struct.pack(">II", offset + len(data), len(content))
+        data += content
+    head = struct.pack(">I", offset + len(data)) + b"lcms\2\x10\0\0mntrRGB XYZ "
+    head += bytes(12) + b"acsp" + bytes(28) + b"".join(map(fixed, (0.9642, 1, 0.8249)))
+    return head + bytes(128 - len(head)) + table + data
+
+
+def apng(kind="PNG"):
+    others = [Image.new("RGB", (40, 30), "red")]
+    return encode(PICTURE, kind, save_all=True, append_images=others, lossless=True)
+
+
+PALETTE = PICTURE.quantize(256)
+CLEAR = Image.fromarray(np.dstack([RGB, ALPHA]))
+DEEP = (GREY.astype(np.uint16) * 257).astype("<u2")
+SWAPPED = {"icc_profile": swapping_profile()}
+SRGB = {
+    "icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+}
+GREEN_FIRST = [1, 0, 2]
+TOLERANT = 14  # of 255: what JPEG and WebP may lose
+
+GOOD = {  # name: content, pixels, tolerance
+    "rgb.png": (encode(PICTURE, "PNG"), RGB, 0),
+    "grey.png": (encode(Image.fromarray(GREY), "PNG"), three(GREY), 0),
+    "bits1.png": (
+        encode(Image.fromarray(GREY > 128), "PNG"),
+        three(np.where(GREY > 128, 255, 0)),
+        0,
+    ),
+    "deep.png": (encode(Image.fromarray(DEEP), "PNG"), three(GREY), 0),
+    "palette.png": (encode(PALETTE, "PNG"), np.asarray(PALETTE.convert("RGB")), 0),
+    "palette4.png": (
+        encode(PICTURE.quantize(16), "PNG", bits=4),
+        np.asarray(PICTURE.quantize(16).convert("RGB")),
+        0,
+    ),
+    "rgba.png": (encode(CLEAR, "PNG"), ON_WHITE, 0),
+    "greyalpha.png": (
+        encode(CLEAR.convert("LA"), "PNG"),
+        np.where(ALPHA[..., None] == 0, 255, three(np.asarray(PICTURE.convert("L")))),
+        1,
+    ),
+    "colourkey.png": (
+        encode(PICTURE, "PNG", transparency=tuple(map(int, RGB[0, 0]))),
+        np.where((RGB == RGB[0, 0]).all(-1, keepdims=True), 255, RGB),
+        0,
+    ),
+    "animated.png": (apng(), RGB, 0),
+    "srgb.png": (encode(PICTURE, "PNG", **SRGB), RGB, 2),
+    "broken profile.png": (encode(PICTURE, "PNG", icc_profile=b"nonsense"), RGB, 0),
+    "swapped.png": (encode(PICTURE, "PNG", **SWAPPED), RGB[..., GREEN_FIRST], 12),
+    "swapped alpha.png": (
+        encode(CLEAR, "PNG", **SWAPPED),
+        ON_WHITE[..., GREEN_FIRST],
+        12,
+    ),
+    "plain.jpg": (encode(PICTURE, "JPEG", quality=95), RGB, TOLERANT),
+    "progressive.jpg": (
+        encode(PICTURE, "JPEG", quality=95, progressive=True),
+        RGB,
+        TOLERANT,
+    ),
+    "grey.jpg": (encode(Image.fromarray(GREY), "JPEG", quality=95), three(GREY), 6),
+    "cmyk.jpg": (encode(PICTURE.convert("CMYK"), "JPEG", quality=95), RGB, TOLERANT),
+    "swapped.jpg": (
+        encode(PICTURE, "JPEG", quality=95, subsampling=0, **SWAPPED),
+        RGB[..., GREEN_FIRST],
+        TOLERANT,
+    ),
+    **{f"turned{k}.jpg": (turned(k), RGB, TOLERANT) for k in range(1, 9)},
+    "lossy.webp": (encode(PICTURE, "WEBP", quality=95), RGB, TOLERANT),
+    "lossless.webp": (encode(PICTURE, "WEBP", lossless=True), RGB, 0),
+    "alpha.webp": (encode(CLEAR, "WEBP", lossless=True), ON_WHITE, 0),
+    "animated.webp": (apng("WEBP"), RGB, 0),
+    "still.gif": (encode(PALETTE, "GIF"), np.asarray(PALETTE.convert("RGB")), 0),
+    "animated.gif": (
+        encode(PALETTE, "GIF", save_all=True, append_images=[PALETTE.rotate(180)]),
+        np.asarray(PALETTE.convert("RGB")),
+        0,
+    ),
+    "plain.tif": (encode(PICTURE, "TIFF"), RGB, 0),
+    "lzw.tif": (encode(PICTURE, "TIFF", compression="tiff_lzw"), RGB, 0),
+    "cmyk.tif": (encode(PICTURE.convert("CMYK"), "TIFF"), RGB, 1),
+    "alpha.tif": (encode(CLEAR, "TIFF"), ON_WHITE, 0),
+    "deep.tif": (encode(Image.fromarray(DEEP), "TIFF"), three(GREY), 0),
+    "float.tif": (
+        encode(Image.fromarray((GREY / 255).astype(np.float32)), "TIFF"),
+        three(GREY),
+        0,
+    ),
+    "pages.tif": (
+        encode(PICTURE, "TIFF", save_all=True, append_images=[PICTURE.rotate(180)]),
+        RGB,
+        0,
+    ),
+    "plain.bmp": (encode(PICTURE, "BMP"), RGB, 0),
+    "palette.bmp": (encode(PALETTE, "BMP"), np.asarray(PALETTE.convert("RGB")), 0),
+    "plain.ppm": (encode(PICTURE, "PPM"), RGB, 0),
+    "plain.avif": (encode(PICTURE, "AVIF", quality=95), RGB, TOLERANT),
+    "wrong ending.png": (encode(PICTURE, "BMP"), RGB, 0),
+    "no ending": (encode(PICTURE, "PNG"), RGB, 0),
+    "Überwältigend 猫 🐈.png": (encode(PICTURE, "PNG"), RGB, 0),
+    "n" * 251 + ".png": (encode(PICTURE, "PNG"), RGB, 0),
+    "strip.png": (
+        encode(Image.fromarray(np.tile(RGB[:16], (1, 50, 1))), "PNG"),
+        np.tile(RGB[:16], (1, 50, 1)),
+        0,
+    ),
+}
+
+NOISE = Image.frombytes("RGB", (40, 30), random.Random(0).randbytes(3600))
+JPEG, PNG = encode(NOISE, "JPEG"), encode(NOISE, "PNG")
+CUT = "broken or cut off|not an image"
+BAD = {  # name: content, what the line says
+    "empty.jpg": (b"", "empty"),
+    "one byte.jpg": (b"\xff", "not an image"),
+    "page.jpg": (b"<!doctype html><title>404</title>", "not an image"),
+    "noise.png": (random.Random(0).randbytes(5000), "not an image"),
+    "photo.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "JPEG or PNG"),
+    "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "JPEG or PNG"),
+    "paper.pdf": (b"%PDF-1.7\n1 0 obj\n", "JPEG or PNG"),
+    "program.eps": (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\n",
+        "JPEG or PNG",
+    ),
+    "row.png": (encode(Image.new("RGB", (300, 1)), "PNG"), "at least 16"),
+    "column.png": (encode(Image.new("RGB", (1, 300)), "PNG"), "at least 16"),
+    "dot.png": (encode(Image.new("RGB", (1, 1)), "PNG"), "at least 16"),
+    "header bomb.png": (png_header(60_000, 60_000), "64 megapixels"),
+    "content bomb.png": (encode(Image.new("1", (9000, 9000)), "PNG"), "64 megapixels"),
+    "infinite.tif": (
+        encode(Image.fromarray(np.full((30, 40), np.inf, np.float32)), "TIFF"),
+        "numbers",
+    ),
+    **{f"cut{k}.jpg": (JPEG[: k * len(JPEG) // 10], CUT) for k in range(1, 10)},
+    **{f"cut{k}.png": (PNG[: k * len(PNG) // 10], CUT) for k in range(1, 10)},
+}
+
+
+def test_the_corpus_is_large():
+    assert len(GOOD) + len(BAD) >= 60
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_good_files_load_to_the_right_pixels(tmp_path, name):
+    content, expected, tolerance = GOOD[name]
+    (tmp_path / name).write_bytes(content)
+    for source in (tmp_path / name, content):
+        ours = to_array(load_image(source)) * 255
+        assert ours.shape == expected.shape
+        assert abs(ours - expected).max() <= tolerance + 0.01
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_refused_in_one_line(tmp_path, name):
+    content, reason = BAD[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=reason) as error:
+        load_image(tmp_path / name, 256)
+    assert name in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(InputError, match=reason):
+        load_image(content, 256)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("folder", "folder"),
+        ("loop.png", "cannot be opened|no such file"),
+        ("/dev/null", "empty"),
+        ("/dev/zero", "empty"),
+        ("n" * 300 + ".png", "cannot be opened"),
+        ("nothing.png", "no such file"),
+        ("dangling.png", "no such file"),
+        ("nul\0.png", "cannot be opened|no such file"),
+    ],
+)
+def test_what_is_no_file(tmp_path, monkeypatch, name, reason):
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("folder")
+    os.symlink("loop.png", "loop.png")
+    os.symlink("gone.png", "dangling.png")
+    with pytest.raises(InputError, match=reason) as error:
+        load_image(name)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_may_not_be_read(tmp_path):
+    path = tmp_path / "private.png"
+    path.write_bytes(PNG)
+    path.chmod(0)
+    root = os.geteuid() == 0
+    try:
+        if root:  # who may read everything
+            for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+                folder.chmod(0o755)
+            os.seteuid(65534)
+        with pytest.raises(InputError, match="private.png: .*Permission denied"):
+            load_image(path)
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_large_picture_is_shrunk_as_it_should_be():
+    large = Image.fromarray(np.kron(RGB, np.ones((50, 50, 1), np.uint8)))
+    ours = load_image(encode(large, "PNG"), 40)
+    assert abs(to_array(ours) * 255 - RGB).max() < 1
+
+
+def peak():
+    """Return the most megabytes this process ever had."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+SEEDS = [content for content, _, _ in GOOD.values()]
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(SEEDS),
+    st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=8)), max_size=6),
+    st.floats(0, 1),
+)
+def test_no_mutation_of_a_file_crashes_hangs_or_fills_the_memory(seed, edits, keep):
+    content = bytearray(seed)
+    for place, new in edits:
+        place %= len(content)
+        content[place : place + len(new)] = new
+    if keep < 0.3:
+        del content[int(len(content) * keep * 3) :]
+    before, began = peak(), time.monotonic()
+    try:
+        image = load_image(bytes(content), 256)
+        assert image.isfinite().all() and image.min() >= 0 and image.max() <= 1
+    except InputError as error:
+        assert "\n" not in str(error)
+    assert time.monotonic() - began < 5 and peak() - before < 1000
