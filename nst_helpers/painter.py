@@ -1,7 +1,6 @@
 """A thread that paints, so that whoever gives the orders stays free."""
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -47,17 +46,27 @@ class Painter(threading.Thread):
         self._transfer: StyleTransfer | None = None
         self._settings = Settings()
         self._large: int | None = None  # size of a larger picture on its way
-        self._recent: deque[Step] = deque(maxlen=10)
+        self._recent: list[Step] = []  # the last ten of one size
         self.start()
 
     def begin(
         self, photo: Tensor, paintings: Sequence[Tensor], settings: Settings
     ) -> None:
-        """Order a new run; the network is loaded at once, so that go is quick."""
+        """Order a new run; the network is loaded at once, so that go is quick.
+
+        Args:
+            photo: (1, 3, H, W) in [0, 1].
+            paintings: one or two of (1, 3, H, W) in [0, 1].
+            settings: every other choice; steps are a matter of go.
+        """
         self._leave(run=(photo, paintings), bend={"settings": settings})
 
     def bend(self, **aims: Any) -> None:
-        """Order another `settings`, `painting` or `image` from the next step on."""
+        """Order other aims from the next step on.
+
+        Args:
+            aims: `settings`, `painting` or `image`, as StyleTransfer takes them.
+        """
         with self._post:
             self._leave(bend=self._mail.get("bend", {}) | aims)
 
@@ -72,7 +81,11 @@ class Painter(threading.Thread):
         self._leave(go=(steps, large, ""))
 
     def rest(self, status: str = "Resting.") -> None:
-        """Order to rest after the present step, and what to say then."""
+        """Order to rest after the present step.
+
+        Args:
+            status: what to say then.
+        """
         self._leave(go=(0, None, status))
 
     def close(self) -> None:
@@ -90,12 +103,12 @@ class Painter(threading.Thread):
         Returns:
             Both 0 as long as there are too few steps.
         """
-        if len(self._recent) < 2:
+        recent = self._recent
+        if len(recent) < 2:
             return 0.0, 0.0
-        first, last = self._recent[0], self._recent[-1]
-        seconds = last.seconds - first.seconds
-        evaluations = last.evaluations - first.evaluations
-        return seconds / (len(self._recent) - 1), evaluations / seconds
+        seconds = recent[-1].seconds - recent[0].seconds
+        evaluations = recent[-1].evaluations - recent[0].evaluations
+        return seconds / (len(recent) - 1), evaluations / seconds
 
     def _leave(self, **orders: Any) -> None:
         """Leave orders for the thread."""
@@ -155,12 +168,12 @@ class Painter(threading.Thread):
         if run:
             self.steps, self.bends, self.newest = [], [], None
             self.trouble = self._transfer = self._large = None
-            self._recent.clear()
+            self._recent = []
             self._transfer = StyleTransfer(*run, settings)
             self._keep(next(self._transfer))  # iteration 0, the start itself
             self.status = "Press Start."
         if self._transfer is None:  # it could not begin: the trouble stands
-            self.left = 0
+            self.left, self._large = 0, None
             return
         self.trouble = None
         if self._large:
@@ -171,14 +184,13 @@ class Painter(threading.Thread):
 
     def _keep(self, step: Step) -> None:
         """Take a step over to the time line."""
-        if self.newest and self.newest.image.shape != step.image.shape:
-            self._recent.clear()
-        self._recent.append(step)
+        # Lists are made anew, not changed: whoever reads the old one has it whole.
+        same = self.newest and self.newest.image.shape == step.image.shape
+        self._recent = [*self._recent[-9:], step] if same else [step]
         self.newest, self.status = step, "Painting."
         if step.restarted:
-            self.bends.append(step.iteration)
+            self.bends = [*self.bends, step.iteration]
         if not self._large:
-            # A new list: whoever reads the old one has it whole.
             old = self.steps[::2] if len(self.steps) >= KEPT else self.steps
             self.steps = [*old, step]
         if not self.left:

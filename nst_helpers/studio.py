@@ -5,6 +5,7 @@ thread writes only what shows, never a slider.
 """
 
 import html
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -127,7 +128,7 @@ class Studio(widgets.VBox):
         Args:
             steps: iterations, 1 or more.
         """
-        self._go(steps)
+        self._start(steps)
         self.painter.wait()
 
     def close(self) -> None:
@@ -247,9 +248,9 @@ class Studio(widgets.VBox):
     def _connect(self) -> None:
         """Let the widgets leave their orders."""
         acts = {
-            "Start": self._start,
+            "Start": lambda: self._start(self._base.steps),
             "Pause": lambda: self.painter.rest(),
-            "Step": lambda: self._go(1),
+            "Step": lambda: self._start(1),
             "Stop": self._stop,
             "Reset": self._reset,
         }
@@ -297,11 +298,11 @@ class Studio(widgets.VBox):
         with self._friendly():
             self.painter.bend(settings=self.settings)
 
-    def _start(self) -> None:
+    def _start(self, steps: int) -> None:
         """Begin anew if the last run was stopped, and paint."""
         if self._ended:
             self._begin()
-        self._go(self._base.steps)
+        self._go(steps)
 
     def _go(self, steps: int, large: int | None = None) -> None:
         """Order so many steps, and follow them on the time line."""
@@ -378,10 +379,13 @@ class Studio(widgets.VBox):
 
     def _take_home(self) -> None:
         """Offer the picture shown, the making-of and the recipe as links."""
-        step = self._moment()
-        if step is None:
+        step, steps = self._moment(), self.painter.steps
+        if not step or not steps:
             return
-        film = [self._coloured(s) for s in self.painter.steps]
+        # An animation of more than 48 pictures is larger and no smoother.
+        film = [self._coloured(s) for s in steps[: -1 : math.ceil(len(steps) / 48)]]
+        last = self._coloured(steps[-1])
+        film.append(resize(last, min(max(last.shape), SIZES[-1])))
         recipe = replace(step.settings, steps=max(1, step.iteration))
         files = {
             "picture": ("png", "image/png", encode(self._coloured(step), "PNG")),
@@ -478,10 +482,9 @@ class Studio(widgets.VBox):
                     if name in step.losses
                 )
             )
-        if painter.bends:
+        for iteration in painter.bends[-1:]:
             lines.append(
-                f"Bent at iteration {painter.bends[-1]}: "
-                "L-BFGS started its memory anew."
+                f"Bent at iteration {iteration}: L-BFGS started its memory anew."
             )
         return "<br>".join(html.escape(line) for line in lines)
 

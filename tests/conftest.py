@@ -1,4 +1,6 @@
+import os
 import socket
+from datetime import date
 from pathlib import Path
 
 import hypothesis
@@ -31,3 +33,28 @@ def no_network(monkeypatch):
         raise AssertionError("a test reached for the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """After make test-long, write its table into README.md."""
+    if config.option.markexpr != "long":
+        return
+    table = {}
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.stats.get(outcome, []):
+            name = report.nodeid.split("::")[-1].split("[")[0]
+            row = table.setdefault(name, [0, 0, 0.0])
+            row[0] += 1
+            row[1] += outcome == "passed"
+            row[2] += report.duration
+    lines = [f"{date.today()}, {os.cpu_count()} cores.", ""]
+    lines += ["| test | cases | passed | seconds |"]
+    lines += ["|---|--:|--:|--:|"]
+    lines += [
+        f"| {name} | {cases} | {passed} | {seconds:.0f} |"
+        for name, (cases, passed, seconds) in table.items()
+    ]
+    page = Path(__file__).parent / "README.md"
+    text = page.read_text(encoding="utf-8").split("## The last long run")[0]
+    text += "## The last long run\n\n" + "\n".join(lines) + "\n"
+    page.write_text(text, encoding="utf-8")

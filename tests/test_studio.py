@@ -110,10 +110,13 @@ def test_stop_keeps_the_picture_and_start_begins_anew(studio):
     kept, count = studio.image, len(studio.painter.steps)
     assert "Stopped" in said(studio._status) and count > 8
     assert torch.equal(kept, studio.painter.steps[-1].image)
+    press_and_wait(studio, "Step")
+    assert [step.iteration for step in studio.painter.steps] == [0, 1]
+    press_and_wait(studio, "Stop")
     press(studio, "Start")
-    wait_for(lambda: len(studio.painter.steps) < count)
+    wait_for(lambda: len(studio.painter.steps) > 3)
     press_and_wait(studio, "Pause")
-    assert studio.painter.steps[0].iteration == 0
+    assert studio.painter.steps[0].iteration == 0 and not studio._ended
 
 
 def test_reset_brings_the_photo_back_and_rests(studio):
@@ -426,6 +429,9 @@ def test_finish_paints_larger_and_keeps_one_picture(studio):
     assert studio._progress.value == 1
     assert [max(s.image.shape) for s in studio.painter.steps] == [32] * 5 + [64]
     assert studio.image.shape[2:] == (43, 64)
+    studio._pack.click()  # the animation stays small
+    assert Image.open(io.BytesIO(links(studio)["making-of.gif"])).size == (64, 43)
+    assert load_image(links(studio)["picture.png"]).shape == (1, 3, 43, 64)
     press_and_wait(studio, "Step")
     assert max(studio.image.shape) == 32
 
@@ -445,6 +451,20 @@ def test_an_error_is_one_line_and_the_studio_lives_on(studio, monkeypatch):
         press_and_wait(studio, "Reset", "Step")
         assert "/nowhere.pth" in said(studio._alert)
         assert "\n" not in said(studio._alert) and 'role="alert"' in studio._alert.value
+    press_and_wait(studio, "Reset", "Step")
+    assert studio._alert.value == "" and len(studio.painter.steps) == 2
+
+
+def test_no_order_ends_a_studio_that_could_not_begin(studio, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(studio, "_base", Settings(size=32, weights="/nowhere.pth"))
+        press_and_wait(studio, "Reset")
+        studio._finish.click()
+        studio._fork.click()
+        studio._pack.click()
+        studio._time.value = 50
+        press_and_wait(studio, "Start", "Pause", "Step", "Stop", "Start")
+        assert "/nowhere.pth" in said(studio._alert)
     press_and_wait(studio, "Reset", "Step")
     assert studio._alert.value == "" and len(studio.painter.steps) == 2
 
