@@ -158,7 +158,11 @@ def paint(options: argparse.Namespace) -> int:
         if options.checkpoint:
             keep(transfer, options.checkpoint)
     finally:
-        save_image(transfer.image, options.out)
+        try:
+            save_image(transfer.image, options.out)
+        except KeyboardInterrupt:  # while it was being written: write it after all
+            save_image(transfer.image, options.out)
+            status = 130
     if options.triptych:
         figure = show_triptych(photo, painting, transfer.image)
         save_image(as_image(figure), options.triptych)

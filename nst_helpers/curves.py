@@ -25,7 +25,9 @@ def draw_losses(steps: Sequence[Step], bends: Sequence[int] = ()) -> str:
     """
     values = np.array([[s.losses.get(n, 0) for n in LOSS_LINES] for s in steps])
     logs = np.log10(np.where(values > 0, values, np.nan))
-    low, high = np.floor(np.nanmin(logs)), np.ceil(np.nanmax(logs))
+    low, high = 0.0, 1.0  # where every loss is 0
+    if np.isfinite(logs).any():
+        low, high = np.floor(np.nanmin(logs)), np.ceil(np.nanmax(logs))
     x, scale = _across(steps), (BOTTOM - TOP) / max(high - low, 1)
     parts = []
     for power in np.arange(low, high + 1):

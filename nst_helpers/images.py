@@ -17,6 +17,7 @@ from torch import Tensor
 from .files import InputError, write_file
 
 MAX_PIXELS = 64_000_000
+HUGE = 4_000_000
 # Read by Pillow itself; some of its other formats would start other programs.
 READ = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF")
 MIN_SIDE = 16  # VGG19 halves the picture four times
@@ -108,7 +109,8 @@ def _decode(file: Path | io.BytesIO, name: str, long_side: int | None) -> np.nda
         rgb = _in_srgb(upright)
         # Averaging whole pixels first keeps a huge picture from filling the memory; no
         # fewer than twice those needed are left.
-        spare = max(rgb.size) // (2 * long_side) if long_side else 1
+        huge = long_side and rgb.width * rgb.height > HUGE
+        spare = max(rgb.size) // (2 * long_side) if huge else 1
         return np.asarray(rgb.reduce(spare) if spare > 1 else rgb)
     except InputError:
         raise
@@ -169,18 +171,39 @@ def _to_rgb(pixels: np.ndarray, name: str) -> np.ndarray:
 
 
 def to_tensor(pixels: np.ndarray) -> Tensor:
-    """Turn an array (H, W, 3) in [0, 1] into an image tensor (1, 3, H, W) float32."""
+    """Turn an array into an image tensor.
+
+    Args:
+        pixels: (H, W, 3) in [0, 1].
+
+    Returns:
+        (1, 3, H, W) float32.
+    """
     channels_first = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
     return torch.from_numpy(channels_first)[None]
 
 
 def to_array(image: Tensor) -> np.ndarray:
-    """Turn an image tensor (1, 3, H, W) into an array (H, W, 3) float32 in [0, 1]."""
+    """Turn an image tensor into an array.
+
+    Args:
+        image: (1, 3, H, W); what lies outside [0, 1] is cut off.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1].
+    """
     return image.detach()[0].permute(1, 2, 0).float().cpu().numpy().clip(0, 1)
 
 
 def to_bytes(image: Tensor) -> np.ndarray:
-    """Turn an image tensor (1, 3, H, W) into an array (H, W, 3) uint8."""
+    """Turn an image tensor into an array of bytes.
+
+    Args:
+        image: (1, 3, H, W); what lies outside [0, 1] is cut off.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
     return (to_array(image) * 255).round().astype(np.uint8)
 
 

@@ -17,10 +17,11 @@ KEPT = 200  # pictures on the time line; when there are more, every second one g
 class Painter(threading.Thread):
     """Paint in a thread of its own, obeying orders between two steps.
 
-    Every order returns at once. Of several of one kind, the last one counts.
+    Every order returns at once. Of several of one kind left during one step, the last
+    one counts.
 
     Args:
-        changed: called by this thread after each step and each order.
+        changed: called by this thread when there is something new to show.
 
     Attributes:
         steps: of the run so far; thinned when there are many.
@@ -41,12 +42,13 @@ class Painter(threading.Thread):
         self.status = "Press Start."
         self.trouble: str | None = None
         self._changed = changed
-        self._post = threading.Condition()  # guards the next two
-        self._mail, self._busy = {}, False
+        self._post = threading.Condition()  # guards the next three
+        self._mail, self._busy, self._closed = {}, False, False
         self._transfer: StyleTransfer | None = None
         self._settings = Settings()
         self._large: int | None = None  # size of a larger picture on its way
-        self._recent: list[Step] = []  # the last ten of one size
+        # Seconds and evaluations at the last ten steps of one size.
+        self._recent: list[tuple[float, int]] = []
         self.start()
 
     def begin(
@@ -78,7 +80,7 @@ class Painter(threading.Thread):
             large: size to paint them at, instead of that of the settings; only the last
                 of these pictures is kept.
         """
-        self._leave(go=(steps, large, ""))
+        self._leave(go=(steps, large, "Painting."))
 
     def rest(self, status: str = "Resting.") -> None:
         """Order to rest after the present step.
@@ -106,15 +108,15 @@ class Painter(threading.Thread):
         recent = self._recent
         if len(recent) < 2:
             return 0.0, 0.0
-        seconds = recent[-1].seconds - recent[0].seconds
-        evaluations = recent[-1].evaluations - recent[0].evaluations
+        (began, few), (ended, many) = recent[0], recent[-1]
+        seconds, evaluations = ended - began, many - few
         return seconds / (len(recent) - 1), evaluations / seconds
 
     def _leave(self, **orders: Any) -> None:
         """Leave orders for the thread."""
         with self._post:
             self._mail |= orders
-            self._busy = self.is_alive()
+            self._busy = not self._closed
             self._post.notify_all()
 
     def run(self) -> None:
@@ -130,25 +132,32 @@ class Painter(threading.Thread):
                 break
             try:
                 self._obey(**mail)
+                if mail and self._large:  # the next picture will take its time
+                    self._changed()
                 if self.left:
                     self.left -= 1
                     self._keep(next(self._transfer))
-                self._changed()
-                continue
             except StopIteration:
                 self._rest(f"At rest: {self._transfer.reason}.")
             except Exception as error:
-                kind = "" if isinstance(error, InputError) else type(error).__name__
-                self.trouble = " ".join(f"{kind} {error}".split())
-                self._rest("At rest.")
-            self._changed()
+                self._fail(error)
+            try:
+                self._changed()
+            except Exception as error:
+                self._fail(error)
         # Let go of pictures and network: the page may hold on to this painter.
         self.steps, self.newest, self.left, self._transfer = [], None, 0, None
         self.status = "Closed. Run the studio's cell again."
         self._changed()
         with self._post:
-            self._busy = False
+            self._closed, self._busy = True, False
             self._post.notify_all()
+
+    def _fail(self, error: Exception) -> None:
+        """Rest after an error, and keep its line."""
+        kind = "" if isinstance(error, InputError) else type(error).__name__
+        self.trouble = " ".join(f"{kind} {error}".split())
+        self._rest("At rest.")
 
     def _obey(
         self,
@@ -157,36 +166,39 @@ class Painter(threading.Thread):
         go: tuple[int, int | None, str] | None = None,
     ) -> None:
         """Do what the mail says."""
-        if bend and "settings" in bend:
-            self._settings = bend.pop("settings")
-        if go:
-            self.ordered, large, status = go
-            self._rest(status)
-            self.left, self._large = self.ordered, large
+        bend = bend or {}
+        self._settings = bend.get("settings", self._settings)
         # How long it paints is a matter of orders.
         settings = replace(self._settings, steps=LIMITS["steps"][1])
         if run:
-            self.steps, self.bends, self.newest = [], [], None
+            self.left = 0 if self._large else self.left
+            self.steps, self.bends, self.newest, self._recent = [], [], None, []
             self.trouble = self._transfer = self._large = None
-            self._recent = []
             self._transfer = StyleTransfer(*run, settings)
             self._keep(next(self._transfer))  # iteration 0, the start itself
             self.status = "Press Start."
         if self._transfer is None:  # it could not begin: the trouble stands
             self.left, self._large = 0, None
             return
+        if go:
+            self.ordered, large, status = go
+            self._rest(status)
+            self.left, self._large = self.ordered, large
         self.trouble = None
+        if "painting" in bend:
+            self._transfer.painting = bend["painting"]
         if self._large:
             settings = replace(settings, size=self._large)
         self._transfer.settings = settings
-        for name, aim in (bend or {}).items():
-            setattr(self._transfer, name, aim)
+        if "image" in bend:
+            self._transfer.image = bend["image"]
 
     def _keep(self, step: Step) -> None:
         """Take a step over to the time line."""
         # Lists are made anew, not changed: whoever reads the old one has it whole.
         same = self.newest and self.newest.image.shape == step.image.shape
-        self._recent = [*self._recent[-9:], step] if same else [step]
+        earlier = self._recent[-9:] if same else []
+        self._recent = [*earlier, (step.seconds, step.evaluations)]
         self.newest, self.status = step, "Painting."
         if step.restarted:
             self.bends = [*self.bends, step.iteration]
@@ -198,6 +210,6 @@ class Painter(threading.Thread):
 
     def _rest(self, status: str) -> None:
         """Stop painting, saying why."""
-        if self._large and self.newest is not self.steps[-1]:
+        if self._large and self.steps and self.newest is not self.steps[-1]:
             self.steps = [*self.steps, self.newest]
         self.left, self._large, self.status = 0, None, status

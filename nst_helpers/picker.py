@@ -11,6 +11,8 @@ from torch import Tensor
 from .files import InputError
 from .images import encode, load_image
 
+SMALLEST = 64  # pixels, the long side of the smallest preview
+
 
 class Picker(widgets.VBox):
     """Offer the pictures of a folder, and those uploaded.
@@ -122,7 +124,9 @@ class Picker(widgets.VBox):
         for file in change["new"]:
             name, content = file["name"], bytes(file["content"])
             try:
-                load_image(content, self._size, name)
+                # Large, and as small as it may become: a panorama gets too thin.
+                for size in (self._size, SMALLEST):
+                    load_image(content, size, name)
             except InputError as error:
                 self._refused(str(error))
                 continue

@@ -1,7 +1,7 @@
 """The studio: move a slider, and the painting bends while it is being painted.
 
-Callbacks only leave orders for a Painter, so the kernel stays free; the painter's
-thread writes only what shows, never a slider.
+Callbacks load pictures and leave orders for a Painter, so the kernel stays free; the
+painter's thread writes only what shows, never a slider.
 """
 
 import html
@@ -76,7 +76,7 @@ class Studio(widgets.VBox):
         painter: the Painter behind it.
 
     Raises:
-        InputError: no pictures there.
+        InputError: no pictures there, or a broken one.
     """
 
     painter: Painter | None = None
@@ -84,24 +84,29 @@ class Studio(widgets.VBox):
     def __init__(
         self, images: str | Path = "../images", settings: Settings = SETTINGS
     ) -> None:
-        for thread in threading.enumerate():
-            if isinstance(thread, Painter):
-                thread.close()
         self._base, self._refusal = settings, ""
+        self._quiet = False  # code moves the sliders: no orders yet
         self._pinned: Step | None = None  # the moment that the time line points at
         self._ended = False  # by Stop: Start begins anew
         self._sent = self._drawn = 0.0
-        self._showing = threading.Lock()
+        self._showing = threading.RLock()
         self._build(Path(images))
         super().__init__(self._arrange(), layout={"max_width": "1120px"})
         self.add_class("nst-studio")
         self._connect()
+        for thread in threading.enumerate():
+            if isinstance(thread, Painter):
+                thread.close()
         self.painter = Painter(self._painted)
         self._begin()
 
     @property
     def settings(self) -> Settings:
-        """What the sliders say; assign others to move them."""
+        """What the sliders say; assign others to move them.
+
+        Raises:
+            InputError: all three weights are 0.
+        """
         said = {field: slider.value for field, slider in self._weights.items()}
         layers = {name: slider.value for name, slider in self._layers.items()}
         if any(layers.values()):
@@ -127,15 +132,22 @@ class Studio(widgets.VBox):
 
         Args:
             steps: iterations, 1 or more.
+
+        Raises:
+            InputError: the trouble that ended it.
         """
         self._start(steps)
         self.painter.wait()
+        if self.painter.trouble:
+            raise InputError(self.painter.trouble)
 
     def close(self) -> None:
         """End the thread and take the studio off the page."""
         if self.painter:  # else it was never built
             self.painter.close()
             self.painter.join()
+        for part in _parts(self):
+            part.close()
         super().close()
 
     def _build(self, images: Path) -> None:
@@ -163,7 +175,10 @@ class Studio(widgets.VBox):
         self._equaliser = widgets.HBox()
         self._layers = {}
         self._size = widgets.SelectionSlider(
-            options=_plain(SIZES), description="size (px)", **_row(300)
+            options=_plain(SIZES),
+            description="size (px)",
+            continuous_update=False,  # each change of size blurs a little
+            **_row(300),
         )
         self._move_sliders(base)
         names = ("Start", "Pause", "Step", "Stop", "Reset")
@@ -270,32 +285,42 @@ class Studio(widgets.VBox):
     def _begin(self) -> None:
         """Order a new run with the pictures chosen; one that paints goes on."""
         with self._friendly():
-            self._ended, self._time.value = False, 100
-            self._content = self._photo.load(self._photo.value)
-            self.painter.begin(self._content, self._load(), self.settings)
+            photo, paintings = self._photo.load(self._photo.value), self._load()
+            self.painter.begin(photo, paintings, self.settings)
+            self._ended, self._time.value, self._content = False, 100, photo
+            self._show_originals(photo, paintings[0])
 
     def _repaint(self) -> None:
         """Order other paintings."""
+        if self._quiet:
+            return
         if list(self._second.options) != self._painting.names:
             self._offer_second(self._second.value)
         with self._friendly():
-            self.painter.bend(painting=self._load())
+            paintings = self._load()
+            self.painter.bend(painting=paintings)
+            self._show_originals(self._content, paintings[0])
 
     def _load(self) -> list[Tensor]:
-        """Load the two paintings; show the photo and the first one."""
+        """Load the two paintings chosen."""
         names = self._painting.value, self._second.value
-        paintings = [self._painting.load(name) for name in names]
+        return [self._painting.load(name) for name in names]
+
+    def _show_originals(self, photo: Tensor, painting: Tensor) -> None:
+        """Show the pictures chosen beside the result."""
         self._originals.value = "".join(
             f'<img src="{data_address(encode(resize(x, 256), "JPEG"), "image/jpeg")}" '
             f'alt="the {what}" style="max-width: 165px; max-height: 120px; '
             'margin: 0 6px 0 0; vertical-align: bottom">'
-            for what, x in (("photo", self._content), ("painting", paintings[0]))
+            for what, x in (("photo", photo), ("painting", painting))
         )
-        return paintings
 
     def _bend(self) -> None:
         """Order what the sliders say."""
-        with self._friendly():
+        if self._quiet:
+            return
+        # One at a time: an older reading of the sliders must not be left last.
+        with self._showing, self._friendly():
             self.painter.bend(settings=self.settings)
 
     def _start(self, steps: int) -> None:
@@ -316,7 +341,7 @@ class Studio(widgets.VBox):
 
     def _reset(self) -> None:
         """Order the photo back, and a rest."""
-        self.painter.rest()
+        self.painter.rest("Press Start.")
         self._begin()
 
     def _go_on_from_here(self) -> None:
@@ -345,12 +370,16 @@ class Studio(widgets.VBox):
                 recipe = Settings.from_json(bytes(file["content"]), file["name"])
                 # What the recipe's author has on his disk is not here.
                 here = {n: getattr(self._base, n) for n in ("weights", "device")}
-                self.settings = replace(recipe, **here)
+                self._base = replace(recipe, **here)
+                self._move_sliders(recipe)
                 self._reset()
         self._recipe.value = ()  # so that the same file may be chosen again
 
     def _move_sliders(self, settings: Settings) -> None:
-        """Put the sliders where settings have them."""
+        """Put the sliders where settings have them, without an order."""
+        self._quiet = True
+        for slider in self._layers.values():
+            slider.close()
         for field, slider in self._weights.items():
             _point(slider, getattr(settings, field))
         self._layers = {
@@ -370,12 +399,14 @@ class Studio(widgets.VBox):
         self._equaliser.children = list(self._layers.values())
         self._mix.value = settings.mix
         _point(self._size, settings.size)
+        self._quiet = False
 
     def _offer_second(self, name: str) -> None:
         """List the paintings that can be mixed in."""
-        names = self._painting.names
+        names, self._quiet = self._painting.names, True
         self._second.options = names
         self._second.value = name if name in names else names[-1]
+        self._quiet = False
 
     def _take_home(self) -> None:
         """Offer the picture shown, the making-of and the recipe as links."""
@@ -435,8 +466,8 @@ class Studio(widgets.VBox):
             self._alert.value = trouble and (
                 f'<div class="nst-alert" role="alert">{trouble}</div>'
             )
-            self._status.value = self._tell()
             step, steps = self._moment(), self.painter.steps
+            self._tell(step)
             if not step or not steps:
                 return
             image = self._coloured(step)
@@ -455,21 +486,20 @@ class Studio(widgets.VBox):
                     steps, painter.bends
                 )
 
-    def _tell(self) -> str:
+    def _tell(self, step: Step | None) -> None:
         """Say what the painter does, and the numbers of the step shown."""
-        painter, step = self.painter, self._moment()
+        painter, estimate = self.painter, ""
         each, rate = painter.pace()
         lines = [painter.status]
         if painter.left:
             lines[0] += f" {_minutes(painter.left * each)} left."
         done = painter.ordered - painter.left
         self._progress.value = done / painter.ordered if painter.ordered else 0.0
-        self._estimate.value = ""
         newest = painter.newest or step
         if step:
             larger = (self._large.value / max(newest.image.shape[2:])) ** 2
             if each:
-                self._estimate.value = f"about {_minutes(FINISH_STEPS * each * larger)}"
+                estimate = f"about {_minutes(FINISH_STEPS * each * larger)}"
             lines.append(
                 f"Iteration {step.iteration}"
                 + (f" of {newest.iteration}" if self._pinned else "")
@@ -483,10 +513,12 @@ class Studio(widgets.VBox):
                 )
             )
         for iteration in painter.bends[-1:]:
+            who = "L-BFGS" if self._base.optimizer == "lbfgs" else "Adam"
             lines.append(
-                f"Bent at iteration {iteration}: L-BFGS started its memory anew."
+                f"Bent at iteration {iteration}: {who} started its memory anew."
             )
-        return "<br>".join(html.escape(line) for line in lines)
+        self._estimate.value = estimate
+        self._status.value = "<br>".join(html.escape(line) for line in lines)
 
 
 def _row(width: int, label: int = 84) -> dict:
@@ -523,4 +555,11 @@ def _point(slider: widgets.SelectionSlider, value: float) -> None:
 
 def _minutes(seconds: float) -> str:
     """Write a duration."""
-    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02}"
+
+
+def _parts(widget: widgets.Widget) -> list[widgets.Widget]:
+    """List the widgets in a widget."""
+    children = getattr(widget, "children", ())
+    return [*children, *(part for child in children for part in _parts(child))]

@@ -103,6 +103,9 @@ class StyleTransfer:
         """The best picture so far, (1, 3, H, W) in [0, 1]: the one of lowest total.
 
         Assign another of the photo's shape, in any size, to go on from it.
+
+        Raises:
+            InputError: no image, or another shape.
         """
         return self._best[1]
 
@@ -123,7 +126,11 @@ class StyleTransfer:
 
     @property
     def painting(self) -> Tensor | Sequence[Tensor]:
-        """The painting, or the two; assign others to bend the picture."""
+        """The painting, or the two, as given; assign others to bend the picture.
+
+        Raises:
+            InputError: more than two, or no image.
+        """
         return self._originals[1]
 
     @painting.setter
@@ -132,7 +139,12 @@ class StyleTransfer:
 
     @property
     def settings(self) -> Settings:
-        """The settings of the next step; assign others to bend the picture."""
+        """The settings of the next step; assign others to bend the picture.
+
+        Raises:
+            InputError: start, seed, weights, pooling or device would change, a mix has
+                no second painting, or the size makes a side shorter than 16 pixels.
+        """
         return self._settings
 
     @settings.setter

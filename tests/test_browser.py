@@ -219,3 +219,8 @@ def test_a_student_steers_a_painting(page, tmp_path):
     expect(alert).to_have_count(0)
     page.changed_after(lambda: page.press("Start"))
     page.press("Stop")
+    expect(page.status).to_contain_text("Stopped")
+    page.page.keyboard.press("Escape")
+    page.page.keyboard.press("Control+b")  # the file browser is back
+    page.page.wait_for_timeout(1000)
+    assert page.studio.evaluate("e => e.scrollWidth - e.clientWidth") == 0

@@ -75,3 +75,9 @@ def test_shares_are_weighted_and_fill_the_frame():
     for name, share in expected.items():
         assert heights[LOSS_LINES[name][0]] == pytest.approx(share, abs=0.01)
         assert f"{100 * share:.0f} %" in svg
+
+
+def test_a_run_without_any_loss_has_an_empty_frame():
+    svg = draw_losses(make_steps([{"content": 0.0, "total": 0.0}]))
+    assert not lines(svg, LOSS_LINES["content"][0])
+    assert "0 % content" in draw_shares(make_steps([{"content": 0.0, "total": 0.0}]))

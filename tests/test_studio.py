@@ -90,8 +90,7 @@ def test_step_paints_one_iteration_and_rests(studio):
 
 def test_start_paints_until_pause(studio):
     press(studio, "Start")
-    wait_for(lambda: len(studio.painter.steps) > 5)
-    assert "left." in said(studio._status)
+    wait_for(lambda: "left." in said(studio._status))
     press(studio, "Start")  # no second run
     count = len(studio.painter.steps)
     wait_for(lambda: len(studio.painter.steps) > count + 2)
@@ -268,7 +267,7 @@ def test_the_page_is_not_flooded(studio):
     press_and_wait(studio, "Pause")
     gaps = np.diff(sent)
     # Orders, and coming to rest, are shown at once.
-    assert len(sent) < len(studio.painter.steps) and (gaps < 0.09).sum() <= 3
+    assert len(sent) < len(studio.painter.steps) - 2 and (gaps < 0.09).sum() <= 3
 
 
 def test_compare_wipes_from_the_result_to_the_photo(studio):
@@ -383,6 +382,49 @@ BAD_PICTURES = BAD_FILES | {
 }
 
 
+def test_every_loss_may_be_zero(studio):
+    for name in ("style_weight", "tv_weight"):
+        studio._weights[name].value = 0.0
+    press_and_wait(studio, "Reset")  # the photo is its own content
+    assert studio.painter.newest.losses["total"] == 0 and studio._alert.value == ""
+    studio.paint(1)
+    assert studio.painter.is_alive()
+
+
+def test_an_error_in_showing_is_survived(studio, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(studio, "_tell", lambda step: 1 / 0)
+        press_and_wait(studio, "Step")
+        assert "ZeroDivisionError" in studio.painter.trouble
+    studio.paint(2)
+    assert studio._alert.value == "" and studio.painter.is_alive()
+
+
+def test_a_panorama_too_thin_for_the_smallest_size_is_refused(studio):
+    thin = np.zeros((150, 1000, 3), np.uint8)
+    encoded = io.BytesIO()
+    Image.fromarray(thin).save(encoded, "PNG")
+    upload(studio._photo._upload, "wide.png", encoded.getvalue())
+    assert "wide.png: 1000x150 pixels would become 64x10" in said(studio._alert)
+    assert studio._photo.value == "cat" and len(studio._photo.names) == 4
+    upload(studio._photo._upload, "cat.jpg", CAT)  # the next one is taken
+    assert studio._photo.value == "cat.jpg"
+
+
+def test_moving_many_sliders_is_one_order(studio, monkeypatch):
+    orders = []
+    monkeypatch.setattr(studio.painter, "bend", lambda **aims: orders.append(aims))
+    studio.settings = Settings(style_weight=123.0, size=200, weights="random")
+    assert orders == [{"settings": studio.settings}]
+
+
+def test_code_hears_of_trouble(studio, monkeypatch):
+    monkeypatch.setattr(studio, "_base", Settings(size=32, weights="/nowhere.pth"))
+    press_and_wait(studio, "Reset")
+    with pytest.raises(InputError, match="/nowhere.pth"):
+        studio.paint(1)
+
+
 @pytest.mark.parametrize("name", BAD_PICTURES)
 def test_a_bad_upload_is_one_line_and_the_old_picture_stays(studio, name):
     content, line = BAD_PICTURES[name]
@@ -424,7 +466,7 @@ def test_finish_paints_larger_and_keeps_one_picture(studio):
     studio._large.value = 64
     studio._finish.click()
     wait_for(lambda: studio.painter.newest.image.shape[3] == 64)
-    assert 0 < studio._progress.value < 1
+    wait_for(lambda: 0 < studio._progress.value < 1)
     studio.painter.wait()
     assert studio._progress.value == 1
     assert [max(s.image.shape) for s in studio.painter.steps] == [32] * 5 + [64]
@@ -496,6 +538,7 @@ def resident():
 
 def test_twenty_starts_and_stops_leave_one_thread_and_no_memory(studio):
     def cycle():
+        press_and_wait(studio, "Reset")
         press(studio, "Start")
         wait_for(lambda: len(studio.painter.steps) > 3)
         press_and_wait(studio, "Stop")
@@ -525,6 +568,6 @@ def test_a_folder_without_pictures(tmp_path):
         Studio(tmp_path)
 
 
-def test_recipes_hold_no_surprise_for_json(studio):
+def test_the_recipe_of_the_start_asks_for_one_step(studio):
     studio._pack.click()
     assert json.loads(links(studio)["recipe.json"])["steps"] == 1
