@@ -17,7 +17,7 @@ from .files import InputError, write_file
 VERSION = "nst_helpers checkpoint 1"
 
 
-def write_state(path: str | os.PathLike, state: dict[str, Any]) -> None:
+def write_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
     """Write nested dicts and lists of numbers, texts, None and tensors to a file.
 
     The file is written whole or not at all.
@@ -45,8 +45,8 @@ def write_state(path: str | os.PathLike, state: dict[str, Any]) -> None:
     write_file(path, save(tensors, metadata))
 
 
-def read_state(path: str | os.PathLike) -> dict[str, Any]:
-    """Read what write_state wrote.
+def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+    """Read what write_checkpoint wrote.
 
     Args:
         path: the file.

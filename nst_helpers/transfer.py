@@ -10,7 +10,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from .checkpoint import read_state, write_state
+from .checkpoint import read_checkpoint, write_checkpoint
 from .files import InputError
 from .images import fit_inside, resize, stretch
 from .losses import content_loss, gram_matrix, range_loss, style_loss, tv_loss
@@ -20,7 +20,7 @@ from .vgg import VGG19
 RANGE_WEIGHT = 50.0  # times the other three: cutting off then moves no loss by 1 %
 ADAM_RATE = 0.02  # of the way from black to white, a step
 # What a checkpoint holds besides pictures, settings and optimiser.
-KEPT = ("_best", "_known", "_bent", "_seconds", "_evaluations", "iteration")
+SAVED = ("_best", "_known", "_bent", "_seconds", "_evaluations", "iteration")
 HISTORY = 20  # steps that L-BFGS remembers; 100 gets no further and fills memory
 
 
@@ -182,7 +182,7 @@ class StyleTransfer:
             "pixels": self._accepted,
             "optimizer": self._optimizer.state_dict()["state"],
         }
-        write_state(path, state | {name: getattr(self, name) for name in KEPT})
+        write_checkpoint(path, state | {name: getattr(self, name) for name in SAVED})
 
     @classmethod
     def resume(cls, path: str | os.PathLike) -> "StyleTransfer":
@@ -197,14 +197,14 @@ class StyleTransfer:
         Raises:
             InputError: no such file, a damaged one, or a device that cannot be had.
         """
-        state = read_state(path)
+        state = read_checkpoint(path)
         settings = Settings(**state["settings"])
         transfer = cls(state["photo"], state["painting"], settings)
         transfer._move(state["pixels"])
         transfer._forget()
         optimizer = transfer._optimizer.state_dict() | {"state": state["optimizer"]}
         transfer._optimizer.load_state_dict(optimizer)
-        for name in KEPT:
+        for name in SAVED:
             setattr(transfer, name, state[name])
         device = transfer._device
         transfer._known = [

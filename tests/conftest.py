@@ -12,6 +12,12 @@ hypothesis.settings.register_profile("long", max_examples=5000)
 IMAGES = Path(__file__).parent.parent / "images"
 
 
+def resident(pid="self"):
+    """Return megabytes of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 @pytest.fixture(scope="session")
 def photo():
     return load_image(IMAGES / "content" / "cat.jpg")

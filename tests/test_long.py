@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import IMAGES
+from conftest import IMAGES, resident
 from jupyter_client.manager import start_new_kernel
 
 from nst_helpers import Settings, StyleTransfer, load_image
@@ -117,12 +117,6 @@ def test_numbers_stay_finite(seed):
     # What is given back is the best, be it the start itself.
     equal = [torch.equal(step.image, transfer.image) for step in steps]
     assert min(totals) == min(t for t, e in zip(totals, equal, strict=True) if e)
-
-
-def resident(pid="self"):
-    """Return megabytes of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def test_thirty_runs_in_one_process_do_not_grow():

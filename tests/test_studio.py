@@ -2,9 +2,9 @@
 
 import base64
 import datetime
+import html
 import io
 import json
-import os
 import re
 import threading
 import time
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import IMAGES
+from conftest import IMAGES, resident
 from PIL import Image
 from test_images import BAD_FILES
 
@@ -520,20 +520,10 @@ def test_a_fault_in_mid_run_is_one_line_and_can_be_gone_on_from(studio, monkeypa
 
         patch.setattr(StyleTransfer, "__next__", fail)
         press_and_wait(studio, "Start")
-        assert said(studio._alert) == html_escaped("MemoryError can't allocate 2 GB")
+        assert said(studio._alert) == html.escape("MemoryError can't allocate 2 GB")
         assert "At rest" in said(studio._status)
     studio.paint(2)
     assert studio.painter.newest.iteration == 4 and studio._alert.value == ""
-
-
-def html_escaped(text):
-    return text.replace("'", "&#x27;")
-
-
-def resident():
-    """Return megabytes of this process."""
-    pages = int(open("/proc/self/statm").read().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def test_twenty_starts_and_stops_leave_one_thread_and_no_memory(studio):
