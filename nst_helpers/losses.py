@@ -29,8 +29,12 @@ def gram_matrix(features: Tensor) -> Tensor:
 
     Source: Gatys et al. 2016, section 2.2, equation 3; they divide later, by 4N²M².
     """
-    flat = features[0].flatten(1)  # (C, H·W)
-    return flat @ flat.T / flat.shape[1]
+    flat = features.squeeze(0).flatten(1)  # (C, H·W)
+    # Both factors are the same, and so are their gradients: the second product of the
+    # backward pass would only repeat the first. So one factor is held still, and its
+    # share of the gradient comes in as the transpose of the other's.
+    half = flat.detach() @ flat.T / flat.shape[1]
+    return half + (half - half.detach()).T
 
 
 def relative_error(x: Tensor, target: Tensor) -> Tensor:

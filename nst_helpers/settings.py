@@ -15,6 +15,7 @@ CHOICES = {
     "optimizer": ("lbfgs", "adam"),
     "pooling": ("avg", "max"),
     "device": ("auto", "cpu", "cuda", "mps"),
+    "precision": ("auto", "float32", "bfloat16"),
 }
 LIMITS = {  # field: smallest, largest; whole numbers where the limits are
     "content_weight": (0.0, 1e6),
@@ -23,6 +24,7 @@ LIMITS = {  # field: smallest, largest; whole numbers where the limits are
     "mix": (0.0, 1.0),
     "steps": (1, 100_000),
     "size": (16, 4096),
+    "scales": (1, 8),
     "seed": (0, 2**32 - 1),
 }
 
@@ -42,12 +44,17 @@ class Settings:
             ones larger shapes.
         steps: iterations of the optimiser, 1 to 100,000.
         size: long side of the result in pixels, 16 to 4096.
+        scales: 1 to 8 sizes to paint at, one after the other, each double the one
+            before and the last one `size`, in equal shares of the steps. Strokes
+            begun small are large in the end.
         start: "content" (the photo), "noise" or "style" (the painting).
         optimizer: "lbfgs" or "adam".
         seed: chooses the noise and the random weights, 0 to 2³² − 1.
         weights: of the network, see VGG19.
         pooling: "avg" or "max", see VGG19.
         device: "auto" (the best there is), "cpu", "cuda" or "mps".
+        precision: of the network's numbers: "float32", "bfloat16" (half the bits), or
+            "auto": bfloat16 where it is faster, until its rounding stands in the way.
 
     Raises:
         InputError: a value out of its range; the line names it.
@@ -71,12 +78,14 @@ class Settings:
     )
     steps: int = 80
     size: int = 256
+    scales: int = 1
     start: str = "content"
     optimizer: str = "lbfgs"
     seed: int = 0
     weights: str = "bundled"
     pooling: str = "avg"
     device: str = "auto"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         for name, (low, high) in LIMITS.items():

@@ -1,11 +1,12 @@
 """VGG19 as a function: an image and names of layers in, features by name out."""
 
+import copy
 import os
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, max_pool2d, relu
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 from .files import InputError
 from .pretrained import read_state
@@ -62,6 +63,8 @@ class VGG19(nn.Module):
             conv.weight.data, conv.bias.data = weight.float(), bias.float()
             self.convs[name] = conv
         self.requires_grad_(False)
+        # Each pixel's channels side by side: fast convolutions want them so.
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute the features of some layers, running no deeper than the deepest.
@@ -72,7 +75,7 @@ class VGG19(nn.Module):
 
         Returns:
             {name: (1, C, h, w)}, 0 or more, where h and w are halved (rounded down)
-            from each block to the next.
+            from each block to the next; float32, or as in_bfloat16 says.
 
         Raises:
             InputError: an unknown layer; the line lists the sixteen.
@@ -81,16 +84,30 @@ class VGG19(nn.Module):
         check_layers(layers)
         features = {}
         x = (image - self.mean) / self.std
+        x = x.to(self.convs["conv1_1"].weight.dtype)
         for name in LAYERS:
             if len(features) == len(layers):
                 break
             if name.endswith("_1") and name != "conv1_1":
                 x = self.pool(x, 2)
             if name in self.convs:
-                x = relu(self.convs[name](x))
+                x = self.convs[name](x).relu_()
             if name in layers:
                 features[name] = x
         return features
+
+    def in_bfloat16(self) -> "VGG19":
+        """Copy the network for numbers of 16 bits: 8 for the size, 8 for the digits.
+
+        Chips that compute with them need half the time and half the memory; features
+        are rounded by up to 0.4 %.
+
+        Returns:
+            The copy.
+        """
+        network = copy.deepcopy(self)
+        network.convs.to(torch.bfloat16)
+        return network
 
 
 def check_layers(layers: Iterable[str]) -> None:
