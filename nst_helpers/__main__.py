@@ -88,6 +88,8 @@ def choose_settings(options: argparse.Namespace) -> Settings:
 
 def check_outputs(options: argparse.Namespace) -> None:
     """Refuse, before any work, what could not be written or must not be overwritten."""
+    if not 0 <= options.every < math.inf:
+        raise InputError(f"--every is a number of seconds, not {options.every}")
     pictures = [file for file in (options.out, options.triptych) if file]
     for picture in pictures:
         check_ending(picture)
