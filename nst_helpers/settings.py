@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from .files import InputError, write_file
@@ -192,7 +191,9 @@ def _check_number(name: str, value: float, low: float, high: float) -> None:
         or not low <= value <= high
     ):
         kind = "a whole number" if isinstance(low, int) else "a number"
-        raise InputError(f"{name} is {kind} from {low:,} to {high:,}, not {_tell(value)}")
+        raise InputError(
+            f"{name} is {kind} from {low:,} to {high:,}, not {_tell(value)}"
+        )
 
 
 def _tell(value: Any) -> str:

@@ -1,5 +1,7 @@
 import os
+import resource
 import socket
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +18,32 @@ def resident(pid="self"):
     """Return megabytes of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@contextmanager
+def full_disk(room):
+    """Let no file grow over so many bytes: a write fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def without_rights(folder):
+    """Be nobody for a while if this is root, who may read and write everything."""
+    root = os.geteuid() == 0
+    if root:
+        for parent in (folder, *folder.parents[:2]):
+            parent.chmod(0o755)
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
 
 
 @pytest.fixture(scope="session")

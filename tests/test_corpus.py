@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import without_rights
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
@@ -251,17 +252,11 @@ def test_a_file_that_may_not_be_read(tmp_path):
     path = tmp_path / "private.png"
     path.write_bytes(PNG)
     path.chmod(0)
-    root = os.geteuid() == 0
-    try:
-        if root:  # who may read everything
-            for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-                folder.chmod(0o755)
-            os.seteuid(65534)
-        with pytest.raises(InputError, match="private.png: .*Permission denied"):
-            load_image(path)
-    finally:
-        if root:
-            os.seteuid(0)
+    with (
+        without_rights(tmp_path),
+        pytest.raises(InputError, match="private.png: .*Permission denied"),
+    ):
+        load_image(path)
 
 
 def test_a_large_picture_is_shrunk_as_it_should_be():
