@@ -29,7 +29,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Leave with status 2."""
-        self.exit(2, f"nst_helpers: {message}; --help lists the options\n")
+        line = " ".join(message.splitlines())
+        self.exit(2, f"nst_helpers: {line}; --help lists the options\n")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -219,7 +220,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return paint(parse(arguments))
     except (InputError, OSError) as error:
-        print(f"nst_helpers: {error}", file=sys.stderr)
+        line = " ".join(str(error).splitlines())  # names of files may be any
+        print(f"nst_helpers: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before there was a picture to save
         return 130

@@ -56,6 +56,11 @@ def painting():
     return load_image(IMAGES / "style" / "hokusai_great_wave.jpg")
 
 
+@pytest.fixture
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     """Fail whatever would reach for the network; this machine is none."""
