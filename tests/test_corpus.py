@@ -3,8 +3,12 @@
 import io
 import os
 import random
+import resource
+import signal
 import struct
 import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -265,11 +269,44 @@ def test_a_large_picture_is_shrunk_as_it_should_be():
     assert abs(to_array(ours) * 255 - RGB).max() < 1
 
 
+@contextmanager
+def limits(seconds, megabytes):
+    """Fail what hangs, or needs more memory than that at any moment."""
+
+    def hangs(*_):
+        raise TimeoutError("it hangs")
+
+    with suppress(OSError):  # of a system that cannot forget its peak
+        Path("/proc/self/clear_refs").write_text("5")
+    before, began = peak(), time.monotonic()
+    former = signal.signal(signal.SIGALRM, hangs)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert time.monotonic() - began < seconds, "it hangs"
+    assert peak() - before < megabytes, "it fills the memory"
+
+
 def peak():
     """Return the most megabytes this process ever had."""
-    import resource
-
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def test_the_limits_notice_what_hangs_and_what_fills_the_memory():
+    with limits(5, 20):
+        np.ones(1_000_000)
+    with pytest.raises(TimeoutError), limits(0.1, 20):
+        while True:
+            pass
+    with pytest.raises(AssertionError, match="hangs"), limits(0.1, 20):
+        with suppress(TimeoutError):  # as a decoder that takes every error for its own
+            time.sleep(5)
+    for _ in range(2):  # the second time is no new peak of the process
+        with pytest.raises(AssertionError, match="memory"), limits(5, 20):
+            np.ones(8_000_000)
 
 
 SEEDS = [content for content, _, _ in GOOD.values()]
@@ -281,17 +318,19 @@ SEEDS = [content for content, _, _ in GOOD.values()]
     st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=8)), max_size=6),
     st.floats(0, 1),
 )
-def test_no_mutation_of_a_file_crashes_hangs_or_fills_the_memory(seed, edits, keep):
+def test_no_mutation_of_a_file_crashes_hangs_or_fills_the_memory(
+    record_property, seed, edits, keep
+):
+    record_property("example", 1)
     content = bytearray(seed)
     for place, new in edits:
         place %= len(content)
         content[place : place + len(new)] = new
     if keep < 0.3:
         del content[int(len(content) * keep * 3) :]
-    before, began = peak(), time.monotonic()
-    try:
-        image = load_image(bytes(content), 256)
-        assert image.isfinite().all() and image.min() >= 0 and image.max() <= 1
-    except InputError as error:
-        assert "\n" not in str(error)
-    assert time.monotonic() - began < 5 and peak() - before < 1000
+    with limits(seconds=5, megabytes=1000):
+        try:
+            image = load_image(bytes(content), 256)
+            assert image.isfinite().all() and image.min() >= 0 and image.max() <= 1
+        except InputError as error:
+            assert "\n" not in str(error)
