@@ -6,20 +6,25 @@ import random
 import resource
 import signal
 import struct
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import without_rights
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from safetensors.torch import save_file
 from test_images import png_header
 
-from nst_helpers import InputError, load_image
+from nst_helpers import InputError, Settings, load_image
+from nst_helpers.checkpoint import read_checkpoint, write_checkpoint
 from nst_helpers.images import to_array
+from nst_helpers.pretrained import read_state
 
 Y, X = np.mgrid[0:30, 0:40]
 RGB = np.stack([X * 6, Y * 8, 255 - X * 3 - Y * 2], axis=-1).astype(np.uint8)
@@ -309,28 +314,59 @@ def test_the_limits_notice_what_hangs_and_what_fills_the_memory():
             np.ones(8_000_000)
 
 
-SEEDS = [content for content, _, _ in GOOD.values()]
+def read_picture(path):
+    image = load_image(path, 256)
+    assert image.isfinite().all() and image.min() >= 0 and image.max() <= 1
 
 
+def read_weights(path):
+    assert all(isinstance(tensor, torch.Tensor) for tensor in read_state(path).values())
+
+
+def read_unchanged_checkpoint(path):
+    assert repr(read_checkpoint(path)) == repr(STATE)
+
+
+def written(write, value):
+    with tempfile.TemporaryDirectory() as folder:
+        write(value, Path(folder, "file"))
+        return Path(folder, "file").read_bytes()
+
+
+LAYER = {"features.0.weight": torch.arange(108.0).view(4, 3, 3, 3)}
+STATE = {"pixels": LAYER["features.0.weight"], "known": [[1, 0.5, None]], "x": {1: "a"}}
+CHECKPOINT = written(lambda state, path: write_checkpoint(path, state), STATE)
+SEEDS = {  # of a kind of file: its ending, whole files, and what reads them
+    "picture": (".png", [content for content, _, _ in GOOD.values()], read_picture),
+    "pickle": (".pth", [written(torch.save, LAYER)], read_weights),
+    "safetensors": (".safetensors", [written(save_file, LAYER)], read_weights),
+    "checkpoint": ("", [CHECKPOINT], read_unchanged_checkpoint),
+    "recipe": (".json", [Settings().to_json().encode()], Settings.load),
+}
+
+
+@pytest.mark.parametrize("kind", SEEDS)
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.sampled_from(SEEDS),
+    st.data(),
     st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=8)), max_size=6),
     st.floats(0, 1),
 )
 def test_no_mutation_of_a_file_crashes_hangs_or_fills_the_memory(
-    record_property, seed, edits, keep
+    record_property, tmp_path, kind, data, edits, keep
 ):
     record_property("example", 1)
-    content = bytearray(seed)
+    ending, whole, read = SEEDS[kind]
+    content = bytearray(data.draw(st.sampled_from(whole)))
     for place, new in edits:
         place %= len(content)
         content[place : place + len(new)] = new
     if keep < 0.3:
         del content[int(len(content) * keep * 3) :]
+    path = tmp_path / f"file{ending}"
+    path.write_bytes(content)
     with limits(seconds=5, megabytes=1000):
         try:
-            image = load_image(bytes(content), 256)
-            assert image.isfinite().all() and image.min() >= 0 and image.max() <= 1
+            read(path)
         except InputError as error:
             assert "\n" not in str(error)
