@@ -207,6 +207,7 @@ def _tell(value: Any) -> str:
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse what names a thing twice: one of its values would be lost."""
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return dict(pairs)
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        raise ValueError("a name stands there twice; keep one")
+    return names

@@ -1,6 +1,7 @@
 """Files of every kind: each loads to the right pixels or is refused in one line."""
 
 import io
+import mmap
 import os
 import random
 import resource
@@ -285,8 +286,8 @@ def limits(seconds, megabytes):
         Path("/proc/self/clear_refs").write_text("5")
     before, began = peak(), time.monotonic()
     former = signal.signal(signal.SIGALRM, hangs)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -300,18 +301,25 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def fill(megabytes):
+    """Take memory for a moment, of the system: what the process had may lie idle."""
+    with mmap.mmap(-1, megabytes * 10**6) as room:
+        for page in range(0, len(room), mmap.PAGESIZE):
+            room[page] = 1
+
+
 def test_the_limits_notice_what_hangs_and_what_fills_the_memory():
     with limits(5, 20):
-        np.ones(1_000_000)
-    with pytest.raises(TimeoutError), limits(0.1, 20):
+        fill(5)
+    with pytest.raises(TimeoutError), limits(0.3, 20):
         while True:
             pass
-    with pytest.raises(AssertionError, match="hangs"), limits(0.1, 20):
+    with pytest.raises(AssertionError, match="hangs"), limits(0.3, 20):
         with suppress(TimeoutError):  # as a decoder that takes every error for its own
             time.sleep(5)
     for _ in range(2):  # the second time is no new peak of the process
         with pytest.raises(AssertionError, match="memory"), limits(5, 20):
-            np.ones(8_000_000)
+            fill(60)
 
 
 def read_picture(path):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -164,7 +165,7 @@ class Site(ThreadingHTTPServer):
     Attributes:
         content: of the file.
         sent: bytes that are sent before the line is cut.
-        wait: called when a file has been asked for, before its second half is sent.
+        wait: called before the second half is sent.
     """
 
     daemon_threads = True
@@ -190,10 +191,10 @@ class Answer(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(site.content)))
         self.end_headers()
         half = site.sent // 2
-        self.wfile.write(site.content[:half])
-        self.wfile.flush()
-        site.wait()
-        self.wfile.write(site.content[half : site.sent])
+        with suppress(ConnectionError):  # who asked may be killed, or have no room
+            self.wfile.write(site.content[:half])
+            site.wait()
+            self.wfile.write(site.content[half : site.sent])
 
     def log_message(self, *_):
         pass
