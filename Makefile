@@ -13,6 +13,8 @@ GALLERY := temple-van_gogh_village_street_in_auvers cat-cassatt_summertime \
 	coffee-kandinsky_composition_viii coffee-bruegel_harvesters \
 	rocket-van_gogh_village_street_in_auvers
 
+LONG := corpus numbers weights disk safety long
+
 .PHONY: lab test test-fast test-long demo notebooks pictures
 
 # The studio takes uploads as messages, which the server limits to 10 MB.
@@ -30,8 +32,7 @@ test test-fast: .venv/ready
 	NST_STEPS=3 $(BIN)/pytest --nbval-lax --nbval-cell-timeout=300 notebooks
 
 test-long: .venv/ready
-	$(BIN)/pytest -m long
-	$(BIN)/pytest --hypothesis-profile=long tests/test_corpus.py
+	$(BIN)/pytest --hypothesis-profile=long $(LONG:%=tests/test_%.py)
 
 demo: .venv/ready
 	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg -o demo.png

@@ -29,7 +29,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Leave with status 2."""
-        self.exit(2, f"nst_helpers: {message}; --help lists the options\n")
+        line = " ".join(message.splitlines())
+        self.exit(2, f"nst_helpers: {line}; --help lists the options\n")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -88,6 +89,8 @@ def choose_settings(options: argparse.Namespace) -> Settings:
 
 def check_outputs(options: argparse.Namespace) -> None:
     """Refuse, before any work, what could not be written or must not be overwritten."""
+    if not 0 <= options.every < math.inf:
+        raise InputError(f"--every is a number of seconds, not {options.every}")
     pictures = [file for file in (options.out, options.triptych) if file]
     for picture in pictures:
         check_ending(picture)
@@ -217,7 +220,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return paint(parse(arguments))
     except (InputError, OSError) as error:
-        print(f"nst_helpers: {error}", file=sys.stderr)
+        line = " ".join(str(error).splitlines())  # names of files may be any
+        print(f"nst_helpers: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before there was a picture to save
         return 130

@@ -3,6 +3,7 @@
 Nothing here unpickles code.
 """
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from .files import InputError, write_file
 
-VERSION = "nst_helpers checkpoint 1"
+VERSION = "nst_helpers checkpoint 2"
 
 
 def write_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
@@ -41,7 +42,8 @@ def write_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
             return [outline(v) for v in value]
         return value
 
-    metadata = {"format": VERSION, "outline": json.dumps(outline(state))}
+    text = json.dumps(outline(state))
+    metadata = {"format": VERSION, "outline": text, "sha256": _sha256(text, tensors)}
     write_file(path, save(tensors, metadata))
 
 
@@ -55,7 +57,7 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         {name: value}; tuples have become lists, and tensors lie on the CPU.
 
     Raises:
-        InputError: no such file, cut off, or something else.
+        InputError: no such file, cut off, damaged, or something else.
     """
 
     def fill(value: Any) -> Any:
@@ -78,4 +80,12 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         raise InputError(f"{path}: no checkpoint, or cut off ({error})") from None
     if metadata.get("format") != VERSION:
         raise InputError(f"{path}: not a checkpoint of this program; delete it")
-    return fill(json.loads(metadata["outline"]))
+    text = metadata.get("outline", "")
+    if metadata.get("sha256") != _sha256(text, tensors):
+        raise InputError(f"{path}: a damaged checkpoint; delete it to start anew")
+    return fill(json.loads(text))
+
+
+def _sha256(text: str, tensors: dict[str, Tensor]) -> str:
+    """Compute a checksum of all that a checkpoint holds."""
+    return hashlib.sha256(text.encode() + save(tensors)).hexdigest()

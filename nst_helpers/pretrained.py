@@ -58,7 +58,9 @@ def _load(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # a web page, a cut-off file, or a pickle with code in it
         raise InputError(f"{path}: no weights, or cut off; get it again") from None
-    if not isinstance(state, dict):
+    if not isinstance(state, dict) or not all(
+        isinstance(tensor, Tensor) for tensor in state.values()
+    ):
         raise InputError(f"{path}: not the weights of a VGG19; choose another file")
     return state
 
@@ -96,19 +98,21 @@ def _load_imagenet() -> dict[str, Tensor]:
 
     from torchvision.models import VGG19_Weights  # slow to import, seldom needed
 
-    weights = VGG19_Weights.IMAGENET1K_V1
-    download = folder / Path(weights.url).name
+    url = VGG19_Weights.IMAGENET1K_V1.url
+    download = folder / Path(url).name
     try:
-        if download.exists():
-            _check_sha256(download)  # torchvision checks only what it downloads
-        state = weights.get_state_dict(
-            progress=True, check_hash=True, weights_only=True, map_location="cpu"
-        )
+        try:
+            state = _load(download)
+        except InputError:  # not there yet, or damaged
+            folder.mkdir(parents=True, exist_ok=True)
+            sha256 = download.stem.split("-")[1]  # only such a file gets the name
+            torch.hub.download_url_to_file(url, download, hash_prefix=sha256)
+            state = _load(download)
     except Exception as error:  # no network, a proxy's web page, a full disk, ...
         raise InputError(
-            f"torchvision's VGG-19 could not be had ({error}). Looked for {cached} and "
-            f"{download}. Without a network: bring {download.name} on a USB stick and "
-            "set NST_WEIGHTS=/path/to/it, or use weights='bundled'"
+            f"torchvision's VGG-19 could not be had ({error}). Neither {cached} nor "
+            f"{download} is there and whole. Without a network: bring {download.name} "
+            "on a USB stick and set NST_WEIGHTS=/path/to/it, or use weights='bundled'"
         ) from error
     # The classifier makes up 86 % of the download; no layer of ours needs it.
     state = {k: v.half() for k, v in state.items() if k.startswith("features.")}

@@ -4,12 +4,13 @@ import dataclasses
 import json
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 from .files import InputError, write_file
 from .vgg import check_layers
 
 RECIPE_VERSION = 1
+RECIPE_BYTES = 100_000  # what is longer is a film, say, and no recipe
 CHOICES = {
     "start": ("content", "noise", "style"),
     "optimizer": ("lbfgs", "adam"),
@@ -95,7 +96,7 @@ class Settings:
         for name in ("content_layers", "style_layers"):
             layers = getattr(self, name)
             if not isinstance(layers, dict):
-                raise InputError(f"{name} is {{layer: weight}}, not {layers!r}")
+                raise InputError(f"{name} is {{layer: weight}}, not {_tell(layers)}")
             # A copy of our own: whoever changes theirs does not change a run.
             object.__setattr__(self, name, dict(layers))
             check_layers(layers)
@@ -104,12 +105,13 @@ class Settings:
             if not any(layers.values()):
                 raise InputError(f"{name} needs a layer with a weight above 0")
         for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in choices:
                 raise InputError(
-                    f"{name} is {' or '.join(choices)}, not {getattr(self, name)!r}"
+                    f"{name} is {' or '.join(choices)}, not {_tell(value)}"
                 )
         if not isinstance(self.weights, str):
-            raise InputError(f"weights is a name or a path, not {self.weights!r}")
+            raise InputError(f"weights is a name or a path, not {_tell(self.weights)}")
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the settings as a recipe in JSON.
@@ -145,7 +147,8 @@ class Settings:
             InputError: no such file, no recipe, or a value that is refused.
         """
         try:
-            content = Path(path).read_bytes()
+            with open(path, "rb") as file:
+                content = file.read(RECIPE_BYTES)
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error
         return cls.from_json(content, path)
@@ -167,20 +170,21 @@ class Settings:
             InputError: no recipe, or a value that is refused.
         """
         try:
-            recipe = json.loads(content.decode("utf-8-sig"))
+            text = content.decode("utf-8-sig")
+            recipe = json.loads(text, object_pairs_hook=_no_twins)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{name}: not a recipe in JSON: {error}") from error
         if not isinstance(recipe, dict):
             raise InputError(f"{name}: not a recipe: it holds no {{name: value}}")
         version = recipe.pop("version", RECIPE_VERSION)
-        if version != RECIPE_VERSION:
+        if type(version) is not int or version != RECIPE_VERSION:
             raise InputError(
-                f"{name}: a recipe of version {version!r}; this program reads version "
-                f"{RECIPE_VERSION}: update nst_helpers"
+                f"{name}: a recipe of version {_tell(version)}; this program reads "
+                f"version {RECIPE_VERSION}: update nst_helpers, or make the recipe anew"
             )
         unknown = recipe.keys() - {f.name for f in dataclasses.fields(cls)}
         if unknown:
-            raise InputError(f"{name}: no such setting: {', '.join(sorted(unknown))}")
+            raise InputError(f"{name}: no such setting: {_tell(sorted(unknown))}")
         try:
             return cls(**recipe)
         except InputError as error:
@@ -196,4 +200,23 @@ def _check_number(name: str, value: float, low: float, high: float) -> None:
         or not low <= value <= high
     ):
         kind = "a whole number" if isinstance(low, int) else "a number"
-        raise InputError(f"{name} is {kind} from {low:,} to {high:,}, not {value!r}")
+        raise InputError(
+            f"{name} is {kind} from {low:,} to {high:,}, not {_tell(value)}"
+        )
+
+
+def _tell(value: Any) -> str:
+    """Write a value for an error: on one line, and not at length."""
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # over 4300 digits, or nested too deeply
+        text = f"this {type(value).__name__}"
+    return text if len(text) <= 60 else text[:60] + " ..."
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse what names a thing twice: one of its values would be lost."""
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        raise ValueError("a name stands there twice; keep one")
+    return names

@@ -1,5 +1,7 @@
 import os
+import resource
 import socket
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +20,32 @@ def resident(pid="self"):
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+@contextmanager
+def full_disk(room):
+    """Let no file grow over so many bytes: a write fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def without_rights(folder):
+    """Be nobody for a while if this is root, who may read and write everything."""
+    root = os.geteuid() == 0
+    if root:
+        for parent in (folder, *folder.parents[:2]):
+            parent.chmod(0o755)
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
 @pytest.fixture(scope="session")
 def photo():
     return load_image(IMAGES / "content" / "cat.jpg")
@@ -26,6 +54,11 @@ def photo():
 @pytest.fixture(scope="session")
 def painting():
     return load_image(IMAGES / "style" / "hokusai_great_wave.jpg")
+
+
+@pytest.fixture
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -41,25 +74,50 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    """After make test-long, write its table into README.md."""
-    if config.option.markexpr != "long":
+HEADINGS = {  # of the long run's table: a file of tests, or a test of test_long
+    "test_corpus": "Files in",
+    "test_numbers": "Numbers in",
+    "test_weights": "Weights",
+    "test_disk": "Runs",
+    "test_killed": "Runs",
+    "test_ctrl_c": "Runs",
+    "test_numbers_stay_finite": "Numerics",
+    "test_a_kernel_interrupted_in_mid_run": "Kernel",
+    "test_a_kernel_restarted_while_the_studio_paints": "Kernel",
+    "test_thirty_runs_in_one_process_do_not_grow": "Load",
+    "test_eight_processes_at_once": "Load",
+    "test_safety": "Safe by design",
+}
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    """After the whole of make test-long, write its table into README.md."""
+    stats = terminalreporter.stats
+    if config.getoption("hypothesis_profile") != "long" or "deselected" in stats:
         return
-    table = {}
+    table, seen = {}, set()
     for outcome in ("passed", "failed", "error"):
-        for report in terminalreporter.stats.get(outcome, []):
-            name = report.nodeid.split("::")[-1].split("[")[0]
-            row = table.setdefault(name, [0, 0, 0.0])
-            row[0] += 1
-            row[1] += outcome == "passed"
+        for report in stats.get(outcome, []):
+            file, test = report.nodeid.split("[")[0].split("::")
+            key = test if test in HEADINGS else Path(file).stem
+            seen.add(key)
+            row = table.setdefault((HEADINGS.get(key, "Others"), test), [0, 0, 0.0])
+            # An example that Hypothesis makes up is a case as well.
+            cases = [name for name, _ in report.user_properties].count("example") or 1
+            row[0] += cases
+            row[1] += cases * (outcome == "passed")
             row[2] += report.duration
+    if not HEADINGS.keys() <= seen or exitstatus > 1:  # a part, or broken off
+        return
     lines = [f"{date.today()}, {os.cpu_count()} cores.", ""]
-    lines += ["| test | cases | passed | seconds |"]
-    lines += ["|---|--:|--:|--:|"]
-    lines += [
-        f"| {name} | {cases} | {passed} | {seconds:.0f} |"
-        for name, (cases, passed, seconds) in table.items()
-    ]
+    lines += ["| | test | cases | passed | seconds |"]
+    lines += ["|---|---|--:|--:|--:|"]
+    order = [*HEADINGS.values(), "Others"]
+    for heading, test in sorted(table, key=lambda row: order.index(row[0])):
+        cases, passed, seconds = table[heading, test]
+        lines += [f"| {heading} | {test} | {cases} | {passed} | {seconds:.1f} |"]
+    cases, passed, seconds = map(sum, zip(*table.values(), strict=True))
+    lines += [f"| | **all** | {cases} | {passed} | {seconds:.0f} |"]
     page = Path(__file__).parent / "README.md"
     text = page.read_text(encoding="utf-8").split("## The last long run")[0]
     text += "## The last long run\n\n" + "\n".join(lines) + "\n"

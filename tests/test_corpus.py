@@ -1,20 +1,31 @@
 """Files of every kind: each loads to the right pixels or is refused in one line."""
 
 import io
+import mmap
 import os
 import random
+import resource
+import signal
 import struct
+import tempfile
 import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from conftest import without_rights
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from safetensors.torch import save_file
 from test_images import png_header
 
-from nst_helpers import InputError, load_image
+from nst_helpers import InputError, Settings, load_image
+from nst_helpers.checkpoint import read_checkpoint, write_checkpoint
 from nst_helpers.images import to_array
+from nst_helpers.pretrained import read_state
 
 Y, X = np.mgrid[0:30, 0:40]
 RGB = np.stack([X * 6, Y * 8, 255 - X * 3 - Y * 2], axis=-1).astype(np.uint8)
@@ -251,17 +262,11 @@ def test_a_file_that_may_not_be_read(tmp_path):
     path = tmp_path / "private.png"
     path.write_bytes(PNG)
     path.chmod(0)
-    root = os.geteuid() == 0
-    try:
-        if root:  # who may read everything
-            for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-                folder.chmod(0o755)
-            os.seteuid(65534)
-        with pytest.raises(InputError, match="private.png: .*Permission denied"):
-            load_image(path)
-    finally:
-        if root:
-            os.seteuid(0)
+    with (
+        without_rights(tmp_path),
+        pytest.raises(InputError, match="private.png: .*Permission denied"),
+    ):
+        load_image(path)
 
 
 def test_a_large_picture_is_shrunk_as_it_should_be():
@@ -270,33 +275,106 @@ def test_a_large_picture_is_shrunk_as_it_should_be():
     assert abs(to_array(ours) * 255 - RGB).max() < 1
 
 
+@contextmanager
+def limits(seconds, megabytes):
+    """Fail what hangs, or needs more memory than that at any moment."""
+
+    def hangs(*_):
+        raise TimeoutError("it hangs")
+
+    with suppress(OSError):  # of a system that cannot forget its peak
+        Path("/proc/self/clear_refs").write_text("5")
+    before, began = peak(), time.monotonic()
+    former = signal.signal(signal.SIGALRM, hangs)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert time.monotonic() - began < seconds, "it hangs"
+    assert peak() - before < megabytes, "it fills the memory"
+
+
 def peak():
     """Return the most megabytes this process ever had."""
-    import resource
-
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-SEEDS = [content for content, _, _ in GOOD.values()]
+def fill(megabytes):
+    """Take memory for a moment, of the system: what the process had may lie idle."""
+    with mmap.mmap(-1, megabytes * 10**6) as room:
+        for page in range(0, len(room), mmap.PAGESIZE):
+            room[page] = 1
 
 
+def test_the_limits_notice_what_hangs_and_what_fills_the_memory():
+    with limits(5, 20):
+        fill(5)
+    with pytest.raises(TimeoutError), limits(0.3, 20):
+        while True:
+            pass
+    with pytest.raises(AssertionError, match="hangs"), limits(0.3, 20):
+        with suppress(TimeoutError):  # as a decoder that takes every error for its own
+            time.sleep(5)
+    for _ in range(2):  # the second time is no new peak of the process
+        with pytest.raises(AssertionError, match="memory"), limits(5, 20):
+            fill(60)
+
+
+def read_picture(path):
+    image = load_image(path, 256)
+    assert image.isfinite().all() and image.min() >= 0 and image.max() <= 1
+
+
+def read_weights(path):
+    assert all(isinstance(tensor, torch.Tensor) for tensor in read_state(path).values())
+
+
+def read_unchanged_checkpoint(path):
+    assert repr(read_checkpoint(path)) == repr(STATE)
+
+
+def written(write, value):
+    with tempfile.TemporaryDirectory() as folder:
+        write(value, Path(folder, "file"))
+        return Path(folder, "file").read_bytes()
+
+
+LAYER = {"features.0.weight": torch.arange(108.0).view(4, 3, 3, 3)}
+STATE = {"pixels": LAYER["features.0.weight"], "known": [[1, 0.5, None]], "x": {1: "a"}}
+CHECKPOINT = written(lambda state, path: write_checkpoint(path, state), STATE)
+SEEDS = {  # of a kind of file: its ending, whole files, and what reads them
+    "picture": (".png", [content for content, _, _ in GOOD.values()], read_picture),
+    "pickle": (".pth", [written(torch.save, LAYER)], read_weights),
+    "safetensors": (".safetensors", [written(save_file, LAYER)], read_weights),
+    "checkpoint": ("", [CHECKPOINT], read_unchanged_checkpoint),
+    "recipe": (".json", [Settings().to_json().encode()], Settings.load),
+}
+
+
+@pytest.mark.parametrize("kind", SEEDS)
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.sampled_from(SEEDS),
+    st.data(),
     st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=8)), max_size=6),
     st.floats(0, 1),
 )
-def test_no_mutation_of_a_file_crashes_hangs_or_fills_the_memory(seed, edits, keep):
-    content = bytearray(seed)
+def test_no_mutation_of_a_file_crashes_hangs_or_fills_the_memory(
+    record_property, tmp_path, kind, data, edits, keep
+):
+    record_property("example", 1)
+    ending, whole, read = SEEDS[kind]
+    content = bytearray(data.draw(st.sampled_from(whole)))
     for place, new in edits:
         place %= len(content)
         content[place : place + len(new)] = new
     if keep < 0.3:
         del content[int(len(content) * keep * 3) :]
-    before, began = peak(), time.monotonic()
-    try:
-        image = load_image(bytes(content), 256)
-        assert image.isfinite().all() and image.min() >= 0 and image.max() <= 1
-    except InputError as error:
-        assert "\n" not in str(error)
-    assert time.monotonic() - began < 5 and peak() - before < 1000
+    path = tmp_path / f"file{ending}"
+    path.write_bytes(content)
+    with limits(seconds=5, megabytes=1000):
+        try:
+            read(path)
+        except InputError as error:
+            assert "\n" not in str(error)

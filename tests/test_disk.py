@@ -1,0 +1,134 @@
+"""Disks that fill up, and processes that are killed while they write a file."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from conftest import full_disk
+from test_command_line import SMALL
+
+from nst_helpers import InputError, Settings, StyleTransfer, save_image
+from nst_helpers.__main__ import main
+from nst_helpers.files import STRAY, write_file
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
+
+def test_a_disk_too_full_for_checkpoints_does_not_end_a_run(capsys):
+    assert main([*SMALL, "-o", "whole.png"]) == 0
+    capsys.readouterr()
+    size = Path("whole.png").stat().st_size
+    with full_disk(size):  # a checkpoint is larger
+        keeping = ["--checkpoint", "run", "--every", "0"]
+        assert main([*SMALL, *keeping, "-o", "out.png"]) == 0
+    lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    told = [line for line in lines if "File too large" in line]
+    assert told == ["run: cannot be written: File too large; the run goes on"] * 4
+    assert sorted(os.listdir()) == ["out.png", "whole.png"]
+    assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
+
+
+def test_a_disk_too_full_for_the_picture_costs_no_work(capsys, monkeypatch):
+    def save_on_a_full_disk(image, path):
+        with full_disk(1000):
+            save_image(image, path)
+
+    assert main([*SMALL, "-o", "whole.png"]) == 0
+    keeping = [*SMALL, "--checkpoint", "run", "--every", "0", "-o", "out.png"]
+    with monkeypatch.context() as patched:
+        patched.setattr("nst_helpers.__main__.save_image", save_on_a_full_disk)
+        assert main(keeping) == 2
+    assert "out.png: cannot be written: File too large" in capsys.readouterr().err
+    assert sorted(os.listdir()) == ["run", "whole.png"]
+    assert main(keeping) == 0
+    assert "run: going on at 3" in capsys.readouterr().err
+    assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
+
+
+@pytest.mark.parametrize("room", [0, 1000, 50_000])
+def test_a_full_disk_leaves_the_old_checkpoint_whole(photo, painting, room):
+    transfer = StyleTransfer(photo, painting, Settings(size=32, steps=3))
+    next(transfer)
+    transfer.save("run")
+    before = Path("run").read_bytes()
+    next(transfer)
+    with full_disk(room), pytest.raises(InputError) as error:
+        transfer.save("run")
+    assert str(error.value) == "run: cannot be written: File too large"
+    assert os.listdir() == ["run"] and Path("run").read_bytes() == before
+    assert StyleTransfer.resume("run").iteration == 0
+    transfer.save("run")
+    assert StyleTransfer.resume("run").iteration == 1
+
+
+def in_another_process(work):
+    """Start some work in a copy of this process and return its number."""
+    number = os.fork()
+    if number == 0:
+        try:
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return number
+
+
+def end_of(number):
+    return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+
+
+def killed_in_mid_write():
+    """Leave a stray, the half-written file of a killed process."""
+
+    def work():
+        os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+        write_file("file", b"new")
+
+    assert end_of(in_another_process(work)) == -signal.SIGKILL
+    (stray,) = Path().glob(".*")
+    return stray
+
+
+def test_what_a_killed_process_left_is_removed_by_a_later_write():
+    write_file("file", b"old")
+    stray = killed_in_mid_write()
+    assert Path("file").read_bytes() == b"old"
+    write_file("other", b"")
+    assert stray.exists()  # its process might have been alive
+    mine = [".part", "mine.part", ".mine.part"]
+    for name in (*mine, stray):
+        Path(name).touch()
+        os.utime(name, (0, time.time() - STRAY - 1))
+    write_file("other", b"")
+    assert sorted(os.listdir()) == sorted(["file", "other", *mine])
+
+
+def test_a_stray_that_cannot_be_removed_hinders_nobody():
+    Path(".nst-folder.part").mkdir()
+    os.utime(".nst-folder.part", (0, 0))
+    write_file("file", b"new")
+    assert Path("file").read_bytes() == b"new"
+
+
+def test_a_name_as_long_as_names_may_be():
+    write_file("n" * 255, b"new")
+    assert os.listdir() == ["n" * 255]
+
+
+def test_processes_that_write_the_same_file_at_once():
+    stray = killed_in_mid_write()
+    os.utime(stray, (0, 0))
+    contents = [bytes([k]) * 300_000 for k in range(4)]
+    write_file("file", contents[0])
+
+    def write(content):
+        for _ in range(20):
+            write_file("file", content)
+
+    numbers = [in_another_process(lambda c=c: write(c)) for c in contents]
+    for _ in range(100):
+        assert Path("file").read_bytes() in contents
+    assert [end_of(number) for number in numbers] == [0] * 4
+    assert os.listdir() == ["file"] and Path("file").read_bytes() in contents
