@@ -1,5 +1,6 @@
 """What a run may cost on this computer: the faster precision, and the memory."""
 
+import math
 import time
 
 import psutil
@@ -15,7 +16,7 @@ HISTORY = 10  # steps that L-BFGS remembers; 100 gets no further and fills memor
 # features; L-BFGS holds its history and a few more pictures, in float32.
 FEATURES = 340
 PICTURES = 2 * HISTORY + 20
-TRIAL = 64  # pixels a side
+TRIAL = 32  # pixels a side
 
 
 def pick_precision(networks: dict[str, VGG19], precision: str = "auto") -> str:
@@ -32,29 +33,26 @@ def pick_precision(networks: dict[str, VGG19], precision: str = "auto") -> str:
         return precision
     if networks["float32"].mean.device.type != "cpu":
         return "float32"
+    best = dict.fromkeys(networks, math.inf)
+    for network in networks.values():
+        _time(network)  # the first pass also sets things up
+    for _ in range(5):  # in turns, so that a busy moment slows down both
+        for name, network in networks.items():
+            best[name] = min(best[name], _time(network))
+        if best["bfloat16"] > 3 * best["float32"]:
+            break  # a chip without such numbers is slow at them: enough seen
     # Close calls go to float32: it rounds less.
-    faster = seconds(networks["bfloat16"]) < 0.8 * seconds(networks["float32"])
-    return "bfloat16" if faster else "float32"
+    return "bfloat16" if best["bfloat16"] < 0.8 * best["float32"] else "float32"
 
 
-def seconds(network: VGG19) -> float:
-    """Time one pass forward and backward through the network.
-
-    Args:
-        network: on the CPU.
-
-    Returns:
-        Seconds for an image of 64x64 pixels, the best of three.
-    """
+def _time(network: VGG19) -> float:
+    """Time one pass forward and backward through the network."""
     image = torch.full((1, 3, TRIAL, TRIAL), 0.5, requires_grad=True)
-    times = []
-    for _ in range(4):  # the first one also sets things up
-        began = time.perf_counter()
-        with torch.enable_grad():
-            features = network(image, ["conv5_1"])["conv5_1"]
-            torch.autograd.grad(features.float().mean(), image)
-        times.append(time.perf_counter() - began)
-    return min(times[1:])
+    began = time.perf_counter()
+    with torch.enable_grad():
+        features = network(image, ["conv5_1"])["conv5_1"]
+        torch.autograd.grad(features.float().mean(), image)
+    return time.perf_counter() - began
 
 
 def memory_needed(photo: Tensor, settings: Settings) -> float:

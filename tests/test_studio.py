@@ -361,7 +361,7 @@ def test_a_recipe_may_lie_beside_the_sliders_marks(studio):
         (b"", "not a recipe in JSON"),
         (b"{", "not a recipe in JSON"),
         (b"[1]", "not a recipe"),
-        (b'{"style": 3}', "no such setting: style"),
+        (b'{"style": 3}', "no such setting"),
         (b'{"version": 99}', "version 99"),
         (b'{"style_weight": -1}', "style_weight is a number"),
     ],
