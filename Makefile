@@ -15,7 +15,7 @@ GALLERY := temple-van_gogh_village_street_in_auvers cat-cassatt_summertime \
 
 LONG := corpus numbers weights disk safety long
 
-.PHONY: lab test test-fast test-long demo notebooks pictures
+.PHONY: lab test test-fast test-long bench demo notebooks pictures
 
 # The studio takes uploads as messages, which the server limits to 10 MB.
 lab: .venv/ready
@@ -33,6 +33,9 @@ test test-fast: .venv/ready
 
 test-long: .venv/ready
 	$(BIN)/pytest --hypothesis-profile=long $(LONG:%=tests/test_%.py)
+
+bench: .venv/ready
+	$(BIN)/python tests/bench/bench.py
 
 demo: .venv/ready
 	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg -o demo.png

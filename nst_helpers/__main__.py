@@ -16,7 +16,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from . import InputError, Settings, StyleTransfer, load_image, save_gif, save_image
+from . import (
+    InputError,
+    Settings,
+    StyleTransfer,
+    forecast,
+    load_image,
+    save_gif,
+    save_image,
+)
 from .images import check_ending
 from .plots import show_triptych
 from .settings import CHOICES
@@ -138,6 +146,12 @@ def paint(options: argparse.Namespace) -> int:
     if options.second:
         paintings += [load_image(options.second, settings.size)]
     transfer = begin(photo, paintings, settings, options.checkpoint)
+    seconds, gigabytes = forecast(photo, paintings, settings)
+    print(
+        f"{transfer.precision}, {settings.size} pixels: about {seconds:.0f} s "
+        f"and {gigabytes:.1f} GB more memory",
+        file=sys.stderr,
+    )
     if options.frames:
         Path(options.frames).mkdir(exist_ok=True)
     # An animation of more than 48 pictures is larger and no smoother.

@@ -6,6 +6,7 @@ same for every picture, size, layer and network.
 """
 
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 # What the relative losses divide by is at least this (mean square per entry), so that
 # a flat photo or a black painting divides by no zero. Features of photos lie between
@@ -63,6 +64,23 @@ def weighted_mean(errors: dict[str, Tensor], layers: dict[str, float]) -> Tensor
     return sum(w * errors[name] for name, w in layers.items()) / sum(layers.values())
 
 
+def weighted_error(
+    x: dict[str, Tensor], target: dict[str, Tensor], layers: dict[str, float]
+) -> Tensor:
+    """Compute the weighted mean of the relative errors of some layers.
+
+    Args:
+        x: {layer: tensor}, features or Gram matrices of the picture.
+        target: {layer: tensor}, what they should be, of the same shapes.
+        layers: {layer: weight}, each weight 0 or more, one at least above 0.
+
+    Returns:
+        (), 0 or more.
+    """
+    errors = {name: relative_error(x[name], target[name]) for name in layers}
+    return weighted_mean(errors, layers)
+
+
 def content_loss(
     features: dict[str, Tensor], target: dict[str, Tensor], layers: dict[str, float]
 ) -> Tensor:
@@ -80,8 +98,7 @@ def content_loss(
 
     Source: Gatys et al. 2016, section 2.1, equation 1, made relative.
     """
-    errors = {name: relative_error(features[name], target[name]) for name in layers}
-    return weighted_mean(errors, layers)
+    return weighted_error(features, target, layers)
 
 
 def style_loss(
@@ -101,11 +118,8 @@ def style_loss(
 
     Source: Gatys et al. 2016, section 2.2, equations 4 and 5, made relative.
     """
-    errors = {
-        name: relative_error(gram_matrix(features[name]), target[name])
-        for name in layers
-    }
-    return weighted_mean(errors, layers)
+    grams = {name: gram_matrix(features[name]) for name in layers}
+    return weighted_error(grams, target, layers)
 
 
 def total_variation(image: Tensor) -> Tensor:
@@ -121,9 +135,9 @@ def total_variation(image: Tensor) -> Tensor:
 
     Source: the squared form of Mahendran and Vedaldi 2015, section 3 (β = 2).
     """
-    down = image[:, :, 1:, :] - image[:, :, :-1, :]
-    right = image[:, :, :, 1:] - image[:, :, :, :-1]
-    return down.square().mean() + right.square().mean()
+    down = mse_loss(image[:, :, 1:, :], image[:, :, :-1, :])
+    right = mse_loss(image[:, :, :, 1:], image[:, :, :, :-1])
+    return down + right
 
 
 def tv_loss(image: Tensor, photo: Tensor) -> Tensor:
@@ -159,4 +173,4 @@ def range_loss(image: Tensor) -> Tensor:
 
     Source: not in Gatys et al. 2016.
     """
-    return (image - image.clamp(0, 1)).square().mean()
+    return mse_loss(image, image.clamp(0, 1))

@@ -168,8 +168,8 @@ class Painter(threading.Thread):
         """Do what the mail says."""
         bend = bend or {}
         self._settings = bend.get("settings", self._settings)
-        # How long it paints is a matter of orders.
-        settings = replace(self._settings, steps=LIMITS["steps"][1])
+        # How long it paints, and when it grows, is a matter of orders.
+        settings = replace(self._settings, steps=LIMITS["steps"][1], scales=1)
         if run:
             self.left = 0 if self._large else self.left
             self.steps, self.bends, self.newest, self._recent = [], [], None, []

@@ -30,6 +30,7 @@ REDRAW = 0.4  # the same for the curves, which cost the page more
 SIZES = (64, 96, 128, 160, 192, 256)  # of the preview
 FINISHES = (256, 384, 512, 768, 1024)
 FINISH_STEPS = 40
+MACHINE = ("weights", "device", "precision")  # no recipe changes these
 FIRST, SECOND = "hokusai great wave", "kandinsky composition viii"
 SETTINGS = Settings(size=128, steps=300)  # small: several pictures a second
 COLOURS = {  # what is shown: of which pictures come brightness and colours
@@ -368,8 +369,8 @@ class Studio(widgets.VBox):
         for file in change["new"]:
             with self._friendly():
                 recipe = Settings.from_json(bytes(file["content"]), file["name"])
-                # What the recipe's author has on his disk is not here.
-                here = {n: getattr(self._base, n) for n in ("weights", "device")}
+                # What suits its author's computer need not suit this one.
+                here = {n: getattr(self._base, n) for n in MACHINE}
                 self._base = replace(recipe, **here)
                 self._move_sliders(recipe)
                 self._reset()

@@ -14,7 +14,7 @@ from .budget import HISTORY, check_memory, memory_needed, pick_precision
 from .checkpoint import read_checkpoint, write_checkpoint
 from .files import InputError
 from .images import fit_inside, resize, stretch
-from .losses import content_loss, gram_matrix, range_loss, style_loss, tv_loss
+from .losses import content_loss, gram_matrix, range_loss, tv_loss, weighted_error
 from .settings import Settings
 from .vgg import VGG19
 
@@ -104,11 +104,9 @@ class StyleTransfer:
         self._halvings = settings.scales - 1  # of the size, until it is reached
         self._fit(photo, painting, settings)
         network = VGG19(settings.weights, settings.pooling, settings.seed)
-        network.to(self._device)
-        self._networks = {"float32": network, "bfloat16": network.in_bfloat16()}
-        self._vgg = network
-        self._quick = pick_precision(self._networks, settings.precision)
-        self._round_to(self._quick)
+        self._network = self._vgg = network.to(self._device)
+        self._quick = pick_precision(network, settings.precision)
+        self.precision = "float32"
         self._move(self._start())
         self._aim()
         self._bent = False
@@ -197,6 +195,7 @@ class StyleTransfer:
             "iteration": self.iteration,
             "halvings": self._halvings,
             "precision": self.precision,
+            "origin": self._origin,
             "variables": self._accepted,
             "optimizer": self._optimizer.state_dict()["state"],
         }
@@ -221,11 +220,12 @@ class StyleTransfer:
         transfer.iteration = state["iteration"]
         transfer._halvings = state["halvings"]
         transfer._grow(settings)
+        transfer._origin = state["origin"].to(transfer._device)
+        transfer._variables.copy_(state["variables"])
+        transfer._accepted = transfer._variables.clone()
         transfer._aim()
         transfer._round_to(state["precision"])
         transfer._look()
-        transfer._variables.data.copy_(state["variables"])
-        transfer._accepted = transfer._variables.detach().clone()
         optimizer = transfer._optimizer.state_dict() | {"state": state["optimizer"]}
         transfer._optimizer.load_state_dict(optimizer)
         for name in SAVED:
@@ -269,7 +269,8 @@ class StyleTransfer:
         except NotFiniteError:
             self._end("not finite")
         variables = self._variables.detach().clone()
-        image = _shown(variables)
+        self._accepted, self._known = variables, [(variables, losses, gradient)]
+        image = self._shown()
         if losses["total"] <= self._best[0]:
             self._best = losses["total"], image
         self._seconds += time.perf_counter() - began
@@ -282,7 +283,6 @@ class StyleTransfer:
             restarted=self._bent,
             settings=self._settings,
         )
-        self._accepted, self._known = variables, [(variables, losses, gradient)]
         self.iteration += 1
         self._midway = self._bent = False
         return step
@@ -343,15 +343,16 @@ class StyleTransfer:
     def _move(self, image: Tensor) -> None:
         """Go on from an image, brought to the photo's size."""
         image = stretch(image, *self._photo.shape[2:]).to(self._device)
-        self._variables = scale_frequencies(image, -SLOPE)
+        self._origin, self._variables = image, torch.zeros_like(image)
         self._accepted = self._variables.clone()
-        self._best = math.inf, _shown(self._accepted)
+        self._best = math.inf, self._shown()
         self._bent = True
 
     def _grow(self, settings: Settings) -> None:
         """Go on at the size of the settings."""
+        image = self._shown()
         self._fit(*self._originals, settings)
-        self._move(_shown(self._accepted))
+        self._move(image)
 
     def _start(self) -> Tensor:
         """Return the picture to start from, (1, 3, H, W)."""
@@ -387,9 +388,10 @@ class StyleTransfer:
 
     def _round_to(self, precision: str) -> None:
         """Change the precision; what was computed in another one counts no more."""
-        self.precision = precision
-        if self._vgg is not self._networks[precision]:
-            self._vgg = self._networks[precision]
+        if self.precision != precision:
+            exact = precision == "float32"
+            self._vgg = self._network if exact else self._network.in_bfloat16()
+            self.precision = precision
             self._content, self._grams = {}, [{} for _ in self._paintings]
 
     def _look(self) -> None:
@@ -443,18 +445,18 @@ class StyleTransfer:
             if torch.equal(variables, self._variables):
                 return losses, gradient
         with torch.enable_grad():
-            pixels = scale_frequencies(self._variables.detach(), SLOPE)
-            pixels.requires_grad_()
-            features = self._vgg(
-                pixels, self._content_layers.keys() | self._style_layers.keys()
-            )
-            terms = {}
-            if self._content_layers:
-                terms["content"] = content_loss(
-                    features, self._content, self._content_layers
-                )
-            if self._style_layers:
-                terms["style"] = style_loss(features, self._style, self._style_layers)
+            pixels = self._pixels(self._variables.detach()).requires_grad_()
+            content, style = self._content_layers, self._style_layers
+            features, grams, terms = {}, {}, {}
+            for name, f in self._vgg.walk(pixels, content.keys() | style.keys()):
+                if name in content:
+                    features[name] = f
+                if name in style:
+                    grams[name] = gram_matrix(f)
+            if content:
+                terms["content"] = content_loss(features, self._content, content)
+            if style:
+                terms["style"] = weighted_error(grams, self._style, style)
             if self._weights["tv"]:
                 terms["tv"] = tv_loss(pixels, self._photo)
             terms["range"] = range_loss(pixels)
@@ -470,10 +472,13 @@ class StyleTransfer:
         self._known.append((self._variables.detach().clone(), losses, gradient))
         return losses, gradient
 
+    def _pixels(self, variables: Tensor) -> Tensor:
+        """Return the picture that variables stand for."""
+        return self._origin + scale_frequencies(variables, SLOPE)
 
-def _shown(variables: Tensor) -> Tensor:
-    """Return the picture that the optimiser's variables stand for."""
-    return scale_frequencies(variables, SLOPE).clamp(0, 1).cpu()
+    def _shown(self) -> Tensor:
+        """Return the picture of the last whole step."""
+        return self._pixels(self._accepted).clamp(0, 1).cpu()
 
 
 def scale_frequencies(image: Tensor, slope: float) -> Tensor:
@@ -483,10 +488,10 @@ def scale_frequencies(image: Tensor, slope: float) -> Tensor:
     waves of four pixels stay as they are.
 
     L-BFGS first takes all its variables to be equally stiff. Pixels are not: a broad
-    soft change moves deep features much, a fine one hardly. Optimised are variables z
-    with pixels x = scale_frequencies(z, 0.5), in which one step of the gradient moves
-    broad shapes further than speckle: about a quarter fewer evaluations to the same
-    loss. The operator is symmetric; by the chain rule, dL/dz is the same one on dL/dx.
+    soft change moves deep features much, a fine one hardly. Optimised are variables z,
+    0 at first, with pixels x = x₀ + scale_frequencies(z, 0.5). In them a step along the
+    gradient moves broad shapes further than speckle: about a quarter fewer evaluations
+    to the same loss. The operator is symmetric, so that dL/dz is the same one on dL/dx.
 
     Args:
         image: (1, 3, H, W).

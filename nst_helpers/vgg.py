@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -80,21 +80,40 @@ class VGG19(nn.Module):
         Raises:
             InputError: an unknown layer; the line lists the sixteen.
         """
+        return dict(self.walk(image, layers))
+
+    def walk(
+        self, image: Tensor, layers: Iterable[str]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Compute the same features one after the other.
+
+        What is made of a layer's features before the next one is asked for comes, in
+        the backward pass, after all deeper layers: their memory is free again then.
+
+        Args:
+            image: as for forward.
+            layers: as for forward.
+
+        Yields:
+            (name, features).
+
+        Raises:
+            InputError: an unknown layer; the line lists the sixteen.
+        """
         layers = set(layers)
         check_layers(layers)
-        features = {}
         x = (image - self.mean) / self.std
         x = x.to(self.convs["conv1_1"].weight.dtype)
         for name in LAYERS:
-            if len(features) == len(layers):
+            if not layers:
                 break
             if name.endswith("_1") and name != "conv1_1":
                 x = self.pool(x, 2)
             if name in self.convs:
                 x = self.convs[name](x).relu_()
             if name in layers:
-                features[name] = x
-        return features
+                layers.remove(name)
+                yield name, x
 
     def in_bfloat16(self) -> "VGG19":
         """Copy the network for numbers of 16 bits: 8 for the size, 8 for the digits.

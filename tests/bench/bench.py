@@ -1,0 +1,234 @@
+"""Measure overhead, time to equal loss, and memory: make bench prints the tables.
+
+Every figure is of one run on one machine; only the ratios mean something elsewhere.
+With --reference it first runs the plain reference 300 evaluations long on every pair
+and writes what it reached into reference.json (half an hour).
+"""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+
+import plain
+import psutil
+import torch
+
+from nst_helpers import Settings, StyleTransfer, forecast, load_image, save_image
+from nst_helpers.plots import show_images
+
+HERE = Path(__file__).parent
+PICTURES = HERE / "pictures"
+IMAGES = HERE.parent.parent / "images"
+PAIRS = {
+    "cat": "hokusai_great_wave",
+    "temple": "van_gogh_village_street_in_auvers",
+    "coffee": "kandinsky_composition_viii",
+    "rocket": "bruegel_harvesters",
+}
+MARKS = 100, 300  # evaluations of the reference
+
+
+def load_pair(name):
+    """Return photo and painting."""
+    return (
+        load_image(IMAGES / "content" / f"{name}.jpg"),
+        load_image(IMAGES / "style" / f"{PAIRS[name]}.jpg"),
+    )
+
+
+def fastest(steps):
+    """Return the seconds of an evaluation in the fastest of some steps."""
+    return min(
+        (b.seconds - a.seconds) / (b.evaluations - a.evaluations)
+        for a, b in pairwise(steps)
+    )
+
+
+def overhead(size, precision, steps=6):
+    """Compare an evaluation of a whole run with the network alone."""
+    photo, painting = load_pair("cat")
+    settings = Settings(size=size, steps=steps, precision=precision)
+    transfer = StyleTransfer(photo, painting, settings)
+    whole = fastest(list(transfer)[1:])
+    image, times = transfer.image.requires_grad_(), []
+    for _ in range(steps):
+        began = time.perf_counter()
+        top = transfer._vgg(image, ["conv5_1"])["conv5_1"]
+        torch.autograd.grad(top.float().mean(), image)
+        times.append(time.perf_counter() - began)
+    return {
+        "size": size,
+        "precision": precision,
+        "network alone, s": min(times),
+        "whole, s": whole,
+        "ratio": whole / min(times),
+    }
+
+
+def reference(name, size, evaluations):
+    """Run the reference; return picture, losses, and seconds of an evaluation."""
+    picture, found = plain.paint(*load_pair(name), Settings(size=size), evaluations)
+    moments, losses = zip(*found, strict=True)
+    return picture, losses, min(b - a for a, b in pairwise(moments))
+
+
+def equal_loss(name, size, reached, a_reference):
+    """Time a run until it is as low as the reference was at its marks.
+
+    Losses are measured by the reference's own objective, in float32.
+    """
+    photo, painting = load_pair(name)
+    settings = Settings(size=size, steps=600)
+    total, _ = plain.objective(photo, painting, settings)
+    transfer, found, marks = StyleTransfer(photo, painting, settings), {}, list(MARKS)
+    for step in transfer:
+        while marks and step.losses["total"] <= 1.002 * reached[str(marks[0])]:
+            with torch.no_grad():
+                loss = total(transfer._pixels(transfer._accepted)).item()
+            if loss > reached[str(marks[0])]:
+                break
+            found[marks.pop(0)] = step
+            save_image(step.image, PICTURES / f"{name}-{size}.png")
+        if not marks:
+            break
+    row = {"pair": name, "size": size, "precision": transfer.precision}
+    row["reference, s an evaluation"] = a_reference
+    for n in MARKS:
+        step = found.get(n)
+        row[f"evaluations for its {n}"] = step and step.evaluations
+        row[f"ratio at {n}"] = step and step.seconds / (n * a_reference)
+    return row
+
+
+def memory(size, precision, steps=14):
+    """Paint a few steps; compare time and memory with what was forecast."""
+    photo, painting = load_pair("cat")
+    settings = Settings(size=size, steps=steps, precision=precision)
+    seconds, gigabytes = forecast(photo, painting, settings)
+    before = psutil.Process().memory_info().rss / 1e9
+    *found, last = StyleTransfer(photo, painting, settings)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    pixels = last.image.shape[2] * last.image.shape[3] / 1e6
+    return {
+        "size": size,
+        "precision": precision,
+        "s per megapixel": fastest([*found[1:], last]) / pixels,
+        "peak, GB": peak,
+        "forecast, GB": before + gigabytes,
+        "seconds": last.seconds,
+        "forecast, s": seconds,
+    }
+
+
+WORK = {
+    "overhead": overhead,
+    "memory": memory,
+    "equal_loss": equal_loss,
+    "reference": lambda *given: reference(*given)[2],
+}
+
+
+def alone(work, *given):
+    """Do one measurement in a process of its own; plain code gets no large pages."""
+    pages = "0" if work == "reference" else "1"
+    done = subprocess.run(
+        [sys.executable, __file__, work, json.dumps(given)],
+        env={**os.environ, "THP_MEM_ALLOC_ENABLE": pages},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def as_table(rows):
+    """Return rows of one kind as a table in Markdown."""
+
+    def show(value):
+        return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+    lines = [list(rows[0]), ["---"] * len(rows[0])]
+    lines += [[show(value) for value in row.values()] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def measure(small=False):
+    """Measure everything; return the tables by name."""
+    stored = json.loads((HERE / "reference.json").read_text(encoding="utf-8"))
+    quick = StyleTransfer(*load_pair("cat"), Settings(size=64)).precision
+    kinds = list(dict.fromkeys([quick, "float32"]))
+    overheads = [64] if small else [256, 512, 1024]
+    races = (
+        [("cat", 64)] if small else [(n, size) for size in (256, 512) for n in PAIRS]
+    )
+    sizes = [64] if small else [256, 512, 1024, 2048]
+    return {
+        "overhead": [alone("overhead", s, kind) for s in overheads for kind in kinds],
+        "equal loss": [
+            alone("equal_loss", n, s, stored[f"{n}-{s}"], alone("reference", n, s, 8))
+            for n, s in races
+        ],
+        "memory": [alone("memory", s, kind) for s in sizes for kind in kinds],
+    }
+
+
+def store_references():
+    """Write what the reference reaches, and its last pictures."""
+    stored = {}
+    for name, size in [("cat", 64), *((n, s) for s in (256, 512) for n in PAIRS)]:
+        picture, losses = reference(name, size, MARKS[-1])[:2]
+        stored[f"{name}-{size}"] = {n: min(losses[:n]) for n in MARKS}
+        save_image(picture, PICTURES / f"{name}-{size}-reference.png")
+    text = json.dumps(stored, indent=1) + "\n"
+    (HERE / "reference.json").write_text(text, encoding="utf-8")
+
+
+def show_pictures():
+    """Put the reference's pictures beside ours, where both were painted."""
+    ours = [p for p in sorted(PICTURES.glob("*-*.png")) if "reference" not in p.stem]
+    theirs = [p.with_name(f"{p.stem}-reference.png") for p in ours]
+    both = [
+        p for pair in zip(ours, theirs, strict=True) if pair[1].exists() for p in pair
+    ]
+    if both:
+        images = [load_image(p, 256) for p in both]
+        figure = show_images(images, [p.stem for p in both], columns=4)
+        figure.savefig(HERE / "side_by_side.jpg", dpi=110)
+
+
+def main(arguments):
+    """Do one measurement, or all."""
+    PICTURES.mkdir(exist_ok=True)
+    if arguments and arguments[0] in WORK:
+        work, given = arguments
+        print(json.dumps(WORK[work](*json.loads(given))))
+        return
+    if "--reference" in arguments:
+        store_references()
+    tables = measure("--small" in arguments)
+    report = {
+        "date": str(date.today()),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "torch": torch.__version__,
+        "settings": asdict(Settings()),
+        **tables,
+    }
+    if "--small" not in arguments:
+        text = json.dumps(report, indent=1) + "\n"
+        (HERE / "results.json").write_text(text, encoding="utf-8")
+        show_pictures()
+    print(json.dumps(report) if "--small" in arguments else "")
+    for name, rows in tables.items():
+        print(f"\n## {name}\n\n{as_table(rows)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,32 @@
+"""The benchmark's small version: its tables are complete; their times are no test."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "bench"
+
+
+def test_the_tables_are_complete():
+    done = subprocess.run(
+        [sys.executable, FOLDER / "bench.py", "--small"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    stored = json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))
+    assert report.keys() == stored.keys()
+    for kind in ("overhead", "equal loss", "memory"):
+        assert f"## {kind}" in done.stderr
+        assert report[kind] and len(stored[kind]) > len(report[kind])
+        for row in report[kind] + stored[kind]:
+            assert row.keys() == stored[kind][0].keys()
+            for value in row.values():
+                assert isinstance(value, str) or 0 < value < math.inf
+    # at the pairs and sizes that the benchmark promises
+    raced = {(row["pair"], row["size"]) for row in stored["equal loss"]}
+    assert len(raced) == 8 and {size for _, size in raced} == {256, 512}
