@@ -1,11 +1,12 @@
 """What a run may cost on this computer: the faster precision, and the memory."""
 
+import copy
 import math
 import time
 
 import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .files import InputError
 from .settings import Settings
@@ -18,7 +19,7 @@ HISTORY = 8  # steps that L-BFGS remembers; 100 gets no further and fills memory
 FEATURES = 340
 PICTURES = 2 * HISTORY + 29
 NETWORK = 0.25  # GB
-TRIAL = 32  # pixels a side
+TRIAL = 16  # pixels a side: kept small for chips that are slow at bfloat16
 
 
 def pick_precision(network: VGG19, precision: str = "auto") -> str:
@@ -35,26 +36,27 @@ def pick_precision(network: VGG19, precision: str = "auto") -> str:
         return precision
     if network.mean.device.type != "cpu":
         return "float32"
-    networks = {"float32": network, "bfloat16": network.in_bfloat16()}
-    best = dict.fromkeys(networks, math.inf)
-    for network in networks.values():
-        _time(network)  # the first pass also sets things up
+    exact = network.convs["conv3_2"]  # one layer will do for a trial
+    layers = {"float32": exact, "bfloat16": copy.deepcopy(exact).to(torch.bfloat16)}
+    for layer in layers.values():
+        _time(layer)  # the first pass also sets things up
+    best = dict.fromkeys(layers, math.inf)
     for _ in range(5):  # in turns, so that a busy moment slows down both
-        for name, network in networks.items():
-            best[name] = min(best[name], _time(network))
+        for name, layer in layers.items():
+            best[name] = min(best[name], _time(layer))
         if best["bfloat16"] > 3 * best["float32"]:
             break  # a chip without such numbers is slow at them: enough seen
     # Close calls go to float32: it rounds less.
     return "bfloat16" if best["bfloat16"] < 0.8 * best["float32"] else "float32"
 
 
-def _time(network: VGG19) -> float:
-    """Time one pass forward and backward through the network."""
-    image = torch.full((1, 3, TRIAL, TRIAL), 0.5, requires_grad=True)
+def _time(layer: nn.Conv2d) -> float:
+    """Time one pass forward and backward through a convolution."""
+    shape, kind = (1, layer.in_channels, TRIAL, TRIAL), layer.weight.dtype
+    features = torch.full(shape, 0.5, dtype=kind).requires_grad_()
     began = time.perf_counter()
     with torch.enable_grad():
-        features = network(image, ["conv5_1"])["conv5_1"]
-        torch.autograd.grad(features.float().mean(), image)
+        torch.autograd.grad(layer(features).float().mean(), features)
     return time.perf_counter() - began
 
 
