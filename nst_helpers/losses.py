@@ -6,6 +6,7 @@ same for every picture, size, layer and network.
 """
 
 from torch import Tensor
+from torch.linalg import vector_norm
 from torch.nn.functional import mse_loss
 
 # What the relative losses divide by is at least this (mean square per entry), so that
@@ -48,7 +49,9 @@ def relative_error(x: Tensor, target: Tensor) -> Tensor:
     Returns:
         (), 0 or more: 0 is equal, 1 is as wrong as x = 0.
     """
-    return (x - target).square().mean() / target.square().mean().clamp_min(FLOOR)
+    # Both means without a copy of x: at 2048 pixels a layer fills 90 megabytes.
+    mean_square = vector_norm(target) ** 2 / target.numel()
+    return mse_loss(x.to(target.dtype), target) / mean_square.clamp_min(FLOOR)
 
 
 def weighted_mean(errors: dict[str, Tensor], layers: dict[str, float]) -> Tensor:

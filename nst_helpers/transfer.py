@@ -590,8 +590,9 @@ def forecast(
     longer, shorter = max(photo.shape[2:]), min(photo.shape[2:])
     size = min(settings.size, math.ceil((SMALL * longer / shorter) ** 0.5))
     trial = replace(settings, size=size, scales=1, steps=5)
-    first, *_, last = list(StyleTransfer(photo, painting, trial))[2:]
-    a_step = (last.seconds - first.seconds) / (last.iteration - first.iteration)
+    first, *steps = [step.seconds for step in StyleTransfer(photo, painting, trial)]
+    # The first move searches longer; a perfect match makes none.
+    a_step = (steps[-1] - steps[0]) / (len(steps) - 1) if len(steps) > 1 else first
     # The time of a step grows like the number of pixels.
     shares = [(settings.size / size / 2**i) ** 2 for i in range(settings.scales)]
     seconds = a_step * settings.steps * sum(shares) / settings.scales

@@ -536,7 +536,7 @@ def test_bfloat16_ends_where_float32_does(photo, painting):
         judge.image = transfer.image
         totals.append(next(judge).losses["total"])
     assert totals[1] == pytest.approx(totals[0], rel=0.1)
-    assert steps[-1].losses["total"] == pytest.approx(totals[1], rel=0.02)
+    assert steps[-1].losses["total"] == pytest.approx(totals[1], rel=0.05)
 
 
 def test_float32_takes_over_when_a_rounded_line_search_finds_no_way(
@@ -610,3 +610,8 @@ def test_a_forecast_grows_with_steps_and_size(photo, painting):
     assert longer == pytest.approx(10 * seconds, rel=0.7) and same == gigabytes
     assert tell(size=128)[1] > gigabytes
     assert tell(precision="bfloat16")[1] < gigabytes
+
+
+def test_a_forecast_for_a_run_that_converges_at_once(photo):
+    aim = dataclasses.replace(SMALL, style_weight=0.0, tv_weight=0.0)
+    assert forecast(photo, photo, aim)[0] > 0

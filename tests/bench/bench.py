@@ -108,7 +108,7 @@ def equal_loss(name, size, reached, a_reference):
     return row
 
 
-def memory(size, precision, steps=14):
+def memory(size, precision, steps=10):
     """Paint a few steps; compare time and memory with what was forecast."""
     photo, painting = load_pair("cat")
     settings = Settings(size=size, steps=steps, precision=precision)
