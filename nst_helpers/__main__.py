@@ -146,12 +146,6 @@ def paint(options: argparse.Namespace) -> int:
     if options.second:
         paintings += [load_image(options.second, settings.size)]
     transfer = begin(photo, paintings, settings, options.checkpoint)
-    seconds, gigabytes = forecast(photo, paintings, settings)
-    print(
-        f"{transfer.precision}, {settings.size} pixels: about {seconds:.0f} s "
-        f"and {gigabytes:.1f} GB more memory",
-        file=sys.stderr,
-    )
     if options.frames:
         Path(options.frames).mkdir(exist_ok=True)
     # An animation of more than 48 pictures is larger and no smoother.
@@ -198,11 +192,18 @@ def paint(options: argparse.Namespace) -> int:
 def begin(
     photo: Tensor, paintings: list[Tensor], settings: Settings, checkpoint: str | None
 ) -> StyleTransfer:
-    """Begin a run, or go on with the one whose checkpoint is there."""
+    """Begin a run, saying what it will cost, or go on where a checkpoint is there."""
     if not checkpoint or not Path(checkpoint).exists():
         if checkpoint:
             print(f"{checkpoint}: not there yet: starting anew", file=sys.stderr)
-        return StyleTransfer(photo, paintings, settings)
+        transfer = StyleTransfer(photo, paintings, settings)
+        seconds, gigabytes = forecast(photo, paintings, settings)
+        print(
+            f"{transfer.precision}, {settings.size} pixels: about {seconds:.0f} s "
+            f"and {gigabytes:.1f} GB more memory",
+            file=sys.stderr,
+        )
+        return transfer
     transfer = StyleTransfer.resume(checkpoint)
     same = [transfer.photo, *transfer.painting], [photo, *paintings]
     if transfer.settings != settings or not all(map(torch.equal, *same)):

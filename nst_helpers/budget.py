@@ -1,8 +1,10 @@
 """What a run may cost on this computer: the faster precision, and the memory."""
 
 import copy
+import functools
 import math
 import time
+from collections.abc import Sequence
 
 import psutil
 import torch
@@ -10,23 +12,24 @@ from torch import Tensor, nn
 
 from .files import InputError
 from .settings import Settings
-from .vgg import VGG19
 
 HISTORY = 8  # steps that L-BFGS remembers; 100 gets no further and fills memory
 # At its peak an evaluation holds so many numbers for every pixel, nearly all of them
-# features; L-BFGS holds its history and more pictures on the way, in float32. On top
-# comes the network. Measured: make bench compares.
+# features; L-BFGS holds its history and more pictures on the way, in float32. To look
+# at a painting takes fewer. On top come the network and what lies about. Measured:
+# make bench compares.
 FEATURES = 340
+OF_PAINTING = 140
 PICTURES = 2 * HISTORY + 29
-NETWORK = 0.25  # GB
+NETWORK = 0.4  # GB
 TRIAL = 16  # pixels a side: kept small for chips that are slow at bfloat16
 
 
-def pick_precision(network: VGG19, precision: str = "auto") -> str:
+def pick_precision(device: torch.device, precision: str = "auto") -> str:
     """Choose the precision in which this computer runs a network faster.
 
     Args:
-        network: in float32.
+        device: where the network runs.
         precision: "float32" or "bfloat16" to insist on it, or "auto" to measure.
 
     Returns:
@@ -34,9 +37,20 @@ def pick_precision(network: VGG19, precision: str = "auto") -> str:
     """
     if precision != "auto":
         return precision
-    if network.mean.device.type != "cpu":
-        return "float32"
-    exact = network.convs["conv3_2"]  # one layer will do for a trial
+    return faster_precision() if device.type == "cpu" else "float32"
+
+
+@functools.cache  # measured once a session: the same settings, the same picture
+def faster_precision() -> str:
+    """Measure in which precision the processor runs a layer faster.
+
+    Returns:
+        "float32" or "bfloat16".
+    """
+    exact = nn.utils.skip_init(nn.Conv2d, 256, 256, kernel_size=3, padding=1)
+    exact.requires_grad_(False).to(memory_format=torch.channels_last)
+    for parameter in exact.parameters():
+        parameter.fill_(0.01)  # what stands there without could be slow numbers
     layers = {"float32": exact, "bfloat16": copy.deepcopy(exact).to(torch.bfloat16)}
     for layer in layers.values():
         _time(layer)  # the first pass also sets things up
@@ -60,38 +74,54 @@ def _time(layer: nn.Conv2d) -> float:
     return time.perf_counter() - began
 
 
-def memory_needed(photo: Tensor, settings: Settings) -> float:
+def memory_needed(
+    photo: Tensor, paintings: Sequence[Tensor], settings: Settings
+) -> float:
     """Estimate the memory that a run takes besides what this process holds already.
 
     Args:
         photo: (1, 3, H, W), of any size.
+        paintings: one or two such.
         settings: its size and precision count; "auto" may come to need float32.
 
     Returns:
         Gigabytes, at the peak.
     """
-    height, width = photo.shape[2:]
-    pixels = settings.size**2 * min(height, width) / max(height, width)
     of_a_number = 2 if settings.precision == "bfloat16" else 4
-    return NETWORK + pixels * (FEATURES * of_a_number + PICTURES * 3 * 4) / 1e9
+    of_a_pixel = FEATURES * of_a_number + PICTURES * 3 * 4
+    most = of_a_pixel * _pixels(photo, settings.size)
+    for painting in paintings:
+        look = OF_PAINTING * of_a_number * _pixels(painting, settings.size)
+        most = max(most, look)
+    return NETWORK + most / 1e9
 
 
-def check_memory(photo: Tensor, settings: Settings) -> None:
+def _pixels(image: Tensor, size: int) -> float:
+    """Count the pixels of a picture brought to a size."""
+    height, width = image.shape[2:]
+    return size**2 * min(height, width) / max(height, width)
+
+
+def check_memory(
+    photo: Tensor, paintings: Sequence[Tensor], settings: Settings
+) -> None:
     """Refuse a run that this computer has no memory for.
 
     Args:
         photo: (1, 3, H, W), of any size.
+        paintings: one or two such.
         settings: its size and precision count.
 
     Raises:
         InputError: the memory would not do; the line says which size would.
     """
-    needed = memory_needed(photo, settings)
+    needed = memory_needed(photo, paintings, settings)
     free = psutil.virtual_memory().available / 1e9
     if needed > free:
         rest = max(0, (free - NETWORK) / (needed - NETWORK))
         largest = int(settings.size * rest**0.5)
+        advice = f"choose a size up to {largest}" if largest >= 16 else "close programs"
         raise InputError(
             f"a size of {settings.size} needs {needed:.1f} GB of memory and "
-            f"{free:.1f} GB are free; choose a size up to {largest}"
+            f"{free:.1f} GB are free; {advice}"
         )

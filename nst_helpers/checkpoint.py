@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .files import InputError, write_file
 
-VERSION = "nst_helpers checkpoint 2"
+VERSION = "nst_helpers checkpoint 3"
 
 
 def write_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ def gram_matrix(features: Tensor) -> Tensor:
 
     Returns:
         (C, C), symmetric; entry (i, j) is the mean over positions of channel i times
-        channel j. Where things are is gone.
+        channel j. Where things are is gone. Made for first derivatives only.
 
     Source: Gatys et al. 2016, section 2.2, equation 3; they divide later, by 4N²M².
     """

@@ -56,6 +56,7 @@ class Settings:
         device: "auto" (the best there is), "cpu", "cuda" or "mps".
         precision: of the network's numbers: "float32", "bfloat16" (half the bits), or
             "auto": bfloat16 where it is faster, until its rounding stands in the way.
+            Fix it to repeat a picture exactly on another computer.
 
     Raises:
         InputError: a value out of its range; the line names it.
@@ -93,6 +94,10 @@ class Settings:
             _check_number(name, getattr(self, name), low, high)
         if self.content_weight == self.style_weight == self.tv_weight == 0:
             raise InputError("content, style and tv weight are all 0; raise one")
+        if self.scales > self.steps:
+            raise InputError(
+                f"{self.scales} scales need as many steps, not {self.steps}"
+            )
         for name in ("content_layers", "style_layers"):
             layers = getattr(self, name)
             if not isinstance(layers, dict):

@@ -22,10 +22,10 @@ RANGE_WEIGHT = 50.0  # times the other three: cutting off then moves no loss by 
 SLOPE = 0.5  # see scale_frequencies
 FIXED = ("start", "seed", "weights", "pooling", "device", "precision", "scales")
 ADAM_RATE = 0.02  # of the way from black to white, a step
-FIRST_MOVE = 0.02  # of a pixel, on average; PyTorch's own first trial is far shorter
+FIRST_MOVE = 0.02  # of a variable, on average; PyTorch's own first trial is shorter
 PATIENCE = 5  # evaluations in one step, before we blame the rounding
 # What a checkpoint holds besides pictures, settings and optimiser.
-SAVED = ("_best", "_known", "_bent", "_seconds", "_evaluations")
+SAVED = ("_best", "_known", "_bent", "_quick", "_seconds", "_evaluations")
 SMALL = 50_000  # pixels of the trial run that forecasts the time of a large one
 
 
@@ -101,11 +101,12 @@ class StyleTransfer:
         self._stopping = self._midway = False
         self.iteration = -1
         self.reason: str | None = None
-        self._halvings = settings.scales - 1  # of the size, until it is reached
-        self._fit(photo, painting, settings)
+        # The size is halved so often as long as the picture is coarse.
+        self._fit(photo, painting, settings, settings.scales - 1)
+        self._check_memory(settings)
         network = VGG19(settings.weights, settings.pooling, settings.seed)
         self._network = self._vgg = network.to(self._device)
-        self._quick = pick_precision(network, settings.precision)
+        self._quick = pick_precision(self._device, settings.precision)
         self.precision = "float32"
         self._move(self._start())
         self._aim()
@@ -148,7 +149,7 @@ class StyleTransfer:
 
     @painting.setter
     def painting(self, painting: Tensor | Sequence[Tensor]) -> None:
-        self._fit(self._originals[0], painting, self._settings)
+        self._fit(self._originals[0], painting, self._settings, self._halvings)
 
     @property
     def settings(self) -> Settings:
@@ -166,8 +167,10 @@ class StyleTransfer:
         for name in FIXED:
             if getattr(settings, name) != getattr(self._settings, name):
                 raise InputError(f"{name} cannot change in mid-run; start a new one")
+        if settings.size > self._settings.size:
+            self._check_memory(settings)
         if settings.size != self._settings.size:
-            self._grow(settings)
+            self._grow(settings, self._halvings)
         _check_mix(settings, len(self._paintings))
         self._settings = settings
 
@@ -212,20 +215,19 @@ class StyleTransfer:
             The run.
 
         Raises:
-            InputError: no such file, a damaged one, or a device that cannot be had.
+            InputError: no such file, a damaged one, or a device or memory that cannot
+            be had.
         """
         state = read_checkpoint(path)
         settings = Settings(**state["settings"])
         transfer = cls(state["photo"], state["painting"], settings)
         transfer.iteration = state["iteration"]
-        transfer._halvings = state["halvings"]
-        transfer._grow(settings)
+        transfer._grow(settings, state["halvings"])
         transfer._origin = state["origin"].to(transfer._device)
         transfer._variables.copy_(state["variables"])
         transfer._accepted = transfer._variables.clone()
         transfer._aim()
-        transfer._round_to(state["precision"])
-        transfer._look()
+        transfer._target(state["precision"])
         optimizer = transfer._optimizer.state_dict() | {"state": state["optimizer"]}
         transfer._optimizer.load_state_dict(optimizer)
         for name in SAVED:
@@ -253,9 +255,10 @@ class StyleTransfer:
         self._midway = True
         aim = self._settings
         shares_done = max(0, self.iteration) * aim.scales // aim.steps
-        if self._halvings > max(0, aim.scales - 1 - shares_done):
-            self._halvings -= 1
-            self._grow(aim)
+        halvings = min(self._halvings, max(0, aim.scales - 1 - shares_done))
+        # The shapes differ if Ctrl-C broke off its growing.
+        if halvings < self._halvings or self._origin.shape != self._photo.shape:
+            self._grow(aim, halvings)
         if self._notice():
             self._aim()
         try:
@@ -264,7 +267,10 @@ class StyleTransfer:
                 # without it.
                 self._forget()
                 if not self._advance():
-                    self._end("converged")
+                    if not self._halvings:
+                        self._end("converged")
+                    self._grow(aim, self._halvings - 1)
+                    self._aim()
             losses, gradient = self._evaluate()
         except NotFiniteError:
             self._end("not finite")
@@ -299,9 +305,12 @@ class StyleTransfer:
         self._optimizer.step(self._closure)
         moved = not torch.equal(self._accepted, self._variables)
         stumbled = not fresh and self._evaluations - before > PATIENCE
-        if (stumbled or not moved) and self._aimed_at.precision == "auto":
-            self._round_to("float32")
-            self._look()
+        if (
+            (stumbled or not moved)
+            and self._aimed_at.precision == "auto"
+            and self.precision != "float32"
+        ):
+            self._target("float32")
         return moved
 
     def _notice(self) -> bool:
@@ -323,19 +332,23 @@ class StyleTransfer:
         raise StopIteration
 
     def _fit(
-        self, photo: Tensor, painting: Tensor | Sequence[Tensor], settings: Settings
+        self,
+        photo: Tensor,
+        painting: Tensor | Sequence[Tensor],
+        settings: Settings,
+        halvings: int,
     ) -> None:
-        """Take up pictures at the size of the settings."""
-        paintings = [painting] if isinstance(painting, Tensor) else list(painting)
+        """Take up pictures at the size of the settings, so often halved."""
+        paintings = _listed(painting)
         if len(paintings) not in (1, 2):
             raise InputError(f"give one painting or two, not {len(paintings)}")
         _check_mix(settings, len(paintings))
-        size, device = settings.size >> self._halvings, self._device
-        fitted = [_prepare(photo, "photo", size).to(device)]
-        fitted += [_prepare(x, "painting", size).to(device) for x in paintings]
-        if device.type == "cpu":
-            check_memory(photo, settings)
+        size, device = settings.size >> halvings, self._device
+        at = " at the coarsest scale" if halvings else ""
+        fitted = [_prepare(photo, "photo" + at, size).to(device)]
+        fitted += [_prepare(x, "painting" + at, size).to(device) for x in paintings]
         self._originals, self._settings = (photo, painting), settings
+        self._halvings = halvings
         self._photo, *self._paintings = fitted
         self._content, self._grams = {}, [{} for _ in paintings]
         self._bent = True
@@ -348,11 +361,16 @@ class StyleTransfer:
         self._best = math.inf, self._shown()
         self._bent = True
 
-    def _grow(self, settings: Settings) -> None:
-        """Go on at the size of the settings."""
-        image = self._shown()
-        self._fit(*self._originals, settings)
-        self._move(image)
+    def _check_memory(self, settings: Settings) -> None:
+        """Refuse a size that this computer has no memory for."""
+        if self._device.type == "cpu":
+            photo, painting = self._originals
+            check_memory(photo, _listed(painting), settings)
+
+    def _grow(self, settings: Settings, halvings: int) -> None:
+        """Go on at the size of the settings, so often halved."""
+        self._fit(*self._originals, settings, halvings)
+        self._move(self._shown())
 
     def _start(self) -> Tensor:
         """Return the picture to start from, (1, 3, H, W)."""
@@ -382,32 +400,32 @@ class StyleTransfer:
         self._content_layers = {name: w for name, w in content.items() if w}
         self._style_layers = {name: w for name, w in style.items() if w}
         self._aimed_at = aim
-        self._round_to(self._quick)
-        self._look()
+        self._target(self._quick)
         self._forget()
 
-    def _round_to(self, precision: str) -> None:
-        """Change the precision; what was computed in another one counts no more."""
-        if self.precision != precision:
-            exact = precision == "float32"
-            self._vgg = self._network if exact else self._network.in_bfloat16()
-            self.precision = precision
-            self._content, self._grams = {}, [{} for _ in self._paintings]
-
-    def _look(self) -> None:
+    def _target(self, precision: str) -> None:
         """Compute features of the photo and Gram matrices of the paintings.
 
-        They are float32 in any precision, and so are, by torch's rules, all losses.
+        Those of another precision count no more. They are float32 in any precision,
+        and so are, by torch's rules, all losses.
         """
+        vgg, content, targets = self._vgg, self._content, self._grams
+        if precision != self.precision:
+            exact = precision == "float32"
+            vgg = self._network if exact else self._network.in_bfloat16()
+            content, targets = {}, [{} for _ in self._paintings]
         with torch.no_grad():
-            new = self._content_layers.keys() - self._content.keys()
-            features = self._vgg(self._photo, new)
-            self._content |= {n: f.float() for n, f in features.items()}
-            for painting, grams in zip(self._paintings, self._grams, strict=True):
+            new = self._content_layers.keys() - content.keys()
+            features = vgg(self._photo, new)
+            content |= {n: f.float() for n, f in features.items()}
+            for painting, grams in zip(self._paintings, targets, strict=True):
                 new = self._style_layers.keys() - grams.keys()
-                features = self._vgg(painting, new)
+                features = vgg(painting, new)
                 grams |= {n: gram_matrix(f).float() for n, f in features.items()}
-        first, last = self._grams[0], self._grams[-1]
+        # Only now: Ctrl-C may come at any time.
+        self._vgg, self.precision = vgg, precision
+        self._content, self._grams = content, targets
+        first, last = targets[0], targets[-1]
         mix = self._aimed_at.mix
         self._style = {n: torch.lerp(first[n], last[n], mix) for n in first}
         self._known, self._best = [], (math.inf, self.image)
@@ -512,6 +530,11 @@ def scale_frequencies(image: Tensor, slope: float) -> Tensor:
     return torch.fft.irfft2(spectrum, s=(height, width))
 
 
+def _listed(painting: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """List one painting, or two."""
+    return [painting] if isinstance(painting, Tensor) else list(painting)
+
+
 def _check_mix(settings: Settings, paintings: int) -> None:
     """Refuse to mix one painting."""
     if settings.mix and paintings == 1:
@@ -563,7 +586,7 @@ def stylize(photo: Tensor, painting: Tensor, settings: Settings = Settings()) ->
         (1, 3, h, w) in [0, 1], the best picture; its long side is settings.size.
 
     Raises:
-        InputError: what is no image, or weights or a device that cannot be had.
+        InputError: as StyleTransfer does.
     """
     transfer = StyleTransfer(photo, painting, settings)
     for _ in transfer:
@@ -587,13 +610,18 @@ def forecast(
     Raises:
         InputError: as StyleTransfer does.
     """
-    longer, shorter = max(photo.shape[2:]), min(photo.shape[2:])
-    size = min(settings.size, math.ceil((SMALL * longer / shorter) ** 0.5))
+    paintings = _listed(painting)
+    pictures = [_prepare(x, "picture", settings.size) for x in (photo, *paintings)]
+    longest, *_ = ratios = [max(x.shape) / min(x.shape[2:]) for x in pictures]
+    size = math.ceil(max((SMALL * longest) ** 0.5, 17 * max(ratios)))
+    size = min(settings.size, size)
     trial = replace(settings, size=size, scales=1, steps=5)
-    first, *steps = [step.seconds for step in StyleTransfer(photo, painting, trial)]
+    moments = [step.seconds for step in StyleTransfer(photo, painting, trial)]
     # The first move searches longer; a perfect match makes none.
-    a_step = (steps[-1] - steps[0]) / (len(steps) - 1) if len(steps) > 1 else first
+    first, *more = moments[1:] or moments
+    a_step = (more[-1] - first) / len(more) if more else 0.0
     # The time of a step grows like the number of pixels.
     shares = [(settings.size / size / 2**i) ** 2 for i in range(settings.scales)]
-    seconds = a_step * settings.steps * sum(shares) / settings.scales
-    return seconds, memory_needed(photo, settings)
+    each = settings.steps / settings.scales
+    seconds = sum(shares) * (first + a_step * (each - 1))
+    return seconds, memory_needed(photo, paintings, settings)

@@ -118,8 +118,8 @@ class VGG19(nn.Module):
     def in_bfloat16(self) -> "VGG19":
         """Copy the network for numbers of 16 bits: 8 for the size, 8 for the digits.
 
-        Chips that compute with them need half the time and half the memory; features
-        are rounded by up to 0.4 %.
+        Chips that compute with them need half the time and half the memory; each
+        rounding errs by up to 0.4 %.
 
         Returns:
             The copy.

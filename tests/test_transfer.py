@@ -18,7 +18,7 @@ from nst_helpers import (
     style_loss,
     stylize,
 )
-from nst_helpers.budget import memory_needed, pick_precision
+from nst_helpers.budget import faster_precision, memory_needed, pick_precision
 from nst_helpers.images import fit_inside, resize, to_array
 from nst_helpers.transfer import pick_device, scale_frequencies
 
@@ -155,11 +155,24 @@ def test_more_steps_are_no_new_loss_surface(photo, painting):
     assert torch.equal(more[-1].image, whole[-1].image)
 
 
-def test_what_cannot_change_in_mid_run(photo, painting):
-    transfer = StyleTransfer(photo, painting, SMALL)
-    with pytest.raises(InputError, match="seed"):
-        transfer.settings = dataclasses.replace(SMALL, seed=100)
-    assert transfer.settings == SMALL
+OTHERS = {
+    "start": "noise",
+    "seed": 100,
+    "weights": "random",
+    "pooling": "max",
+    "device": "auto",
+    "precision": "auto",
+    "scales": 2,
+}
+
+
+@pytest.mark.parametrize(("name", "other"), OTHERS.items())
+def test_what_cannot_change_in_mid_run(photo, painting, name, other):
+    small = dataclasses.replace(SMALL, device="cpu")
+    transfer = StyleTransfer(photo, painting, small)
+    with pytest.raises(InputError, match=f"{name} cannot change"):
+        transfer.settings = dataclasses.replace(small, **{name: other})
+    assert transfer.settings == small and next(transfer).iteration == 0
 
 
 def test_another_size_in_mid_run_goes_on_from_the_picture_enlarged(photo, painting):
@@ -526,6 +539,28 @@ def test_a_coarse_run_resumed_is_the_same_bit_for_bit(photo, painting, tmp_path)
         assert torch.equal(last.image, whole[-1].image)
 
 
+def test_a_resumed_run_keeps_the_precision_measured_at_its_start(
+    photo, painting, tmp_path, monkeypatch
+):
+    def measured(precision):
+        monkeypatch.setattr("nst_helpers.transfer.pick_precision", lambda *_: precision)
+
+    measured("bfloat16")
+    monkeypatch.setattr("nst_helpers.transfer.PATIENCE", 0)  # float32 takes over soon
+    whole, _ = run(photo, painting, precision="auto", steps=3)
+    whole.save(tmp_path / "run")
+    assert whole.precision == "float32"
+    measured("float32")
+    resumed = StyleTransfer.resume(tmp_path / "run")
+    images = []
+    for transfer in (whole, resumed):
+        bent = dataclasses.replace(transfer.settings, style_weight=10.0, steps=4)
+        transfer.settings = bent
+        images.append(next(transfer).image)
+        assert transfer.precision == "bfloat16"
+    assert torch.equal(*images)
+
+
 def test_bfloat16_ends_where_float32_does(photo, painting):
     exact, _ = run(photo, painting, steps=20)
     rough, steps = run(photo, painting, steps=20, precision="bfloat16")
@@ -567,14 +602,17 @@ def test_fixed_precision_stays(photo, painting, monkeypatch):
     [((4.0, 2.0), "bfloat16"), ((4.0, 3.9), "float32"), ((1.0, 20.0), "float32")],
 )
 def test_the_faster_precision_is_chosen_but_no_close_call(monkeypatch, times, choice):
-    network = VGG19("random")
     exact, rough = times
     monkeypatch.setattr(
         "nst_helpers.budget._time",
         lambda layer: exact if layer.weight.dtype == torch.float32 else rough,
     )
-    assert pick_precision(network) == choice
-    assert pick_precision(network, "bfloat16") == "bfloat16"
+    assert faster_precision.__wrapped__() == choice
+
+
+def test_a_precision_insisted_on_is_not_measured():
+    assert pick_precision(torch.device("cpu"), "bfloat16") == "bfloat16"
+    assert pick_precision(torch.device("cuda")) == "float32"
 
 
 def test_features_in_bfloat16_are_rounded_a_little(photo):
@@ -595,7 +633,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_any_work(
     largest = int(str(error.value).split()[-1])
     for size, fits in ((largest, True), (largest + 2, False)):
         settings = dataclasses.replace(SMALL, size=size)
-        assert (memory_needed(photo, settings) <= 1) == fits
+        assert (memory_needed(photo, [painting], settings) <= 1) == fits
     transfer, _ = run(photo, painting)
     with pytest.raises(InputError, match="choose a size up to"):
         transfer.settings = dataclasses.replace(SMALL, size=2048)
@@ -606,8 +644,8 @@ def test_a_forecast_grows_with_steps_and_size(photo, painting):
     def tell(**changes):
         return forecast(photo, painting, dataclasses.replace(SMALL, **changes))
 
-    (seconds, gigabytes), (longer, same) = tell(steps=100), tell(steps=1000)
-    assert longer == pytest.approx(10 * seconds, rel=0.7) and same == gigabytes
+    (seconds, gigabytes), (longer, same) = tell(steps=10), tell(steps=10_000)
+    assert longer > 10 * seconds > 0 and same == gigabytes  # seconds drift, but not so
     assert tell(size=128)[1] > gigabytes
     assert tell(precision="bfloat16")[1] < gigabytes
 
@@ -615,3 +653,62 @@ def test_a_forecast_grows_with_steps_and_size(photo, painting):
 def test_a_forecast_for_a_run_that_converges_at_once(photo):
     aim = dataclasses.replace(SMALL, style_weight=0.0, tv_weight=0.0)
     assert forecast(photo, photo, aim)[0] > 0
+
+
+def test_a_size_at_which_nothing_is_left_to_do_makes_room_for_the_next(photo):
+    aim = dict(style_weight=0.0, tv_weight=0.0, scales=3, steps=9, size=128)
+    transfer, steps = run(photo, photo, **aim)
+    assert transfer.image.shape[3] == 128 and steps[-1].image.shape[3] == 128
+
+
+def test_fewer_steps_in_mid_run_still_end_at_the_full_size(photo, painting):
+    transfer = StyleTransfer(
+        photo, painting, dataclasses.replace(SMALL, size=128, scales=3, steps=30)
+    )
+    for _ in range(3):
+        next(transfer)
+    transfer.settings = dataclasses.replace(transfer.settings, steps=3)
+    assert [step.image.shape[3] for step in transfer] == [128]
+    with pytest.raises(InputError, match="scales need as many steps"):
+        dataclasses.replace(transfer.settings, steps=2)
+
+
+@pytest.mark.parametrize("place", ["_move", "_target"])
+def test_ctrl_c_while_it_grows_or_aims_loses_nothing(
+    photo, painting, place, monkeypatch
+):
+    aim = dataclasses.replace(SMALL, scales=2, steps=4)
+    whole = list(StyleTransfer(photo, painting, aim))
+    transfer, steps = StyleTransfer(photo, painting, aim), []
+    for _ in range(3):
+        steps.append(next(transfer))
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(transfer, place, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(transfer)
+    steps += list(transfer)
+    assert [step.iteration for step in steps] == [0, 1, 2, 3, 4]
+    assert torch.equal(steps[-1].image, whole[-1].image)
+
+
+def test_scrolls_and_strips_are_forecast_too(photo, painting):
+    scroll = painting[:, :, :40, :].repeat(1, 1, 1, 3)
+    aim = dataclasses.replace(SMALL, size=1024)
+    assert forecast(photo, scroll, aim)[0] > 0
+    with pytest.raises(InputError, match="no image tensor"):
+        forecast("cat.jpg", painting)
+
+
+def test_another_painting_in_mid_run_asks_for_no_more_memory(
+    photo, painting, monkeypatch
+):
+    transfer, _ = run(photo, painting)
+    free = types.SimpleNamespace(available=1e6)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    transfer.painting = painting.flip(3)
+    with pytest.raises(InputError, match="close programs"):
+        run(photo, painting)

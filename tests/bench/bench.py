@@ -33,6 +33,7 @@ PAIRS = {
     "coffee": "kandinsky_composition_viii",
     "rocket": "bruegel_harvesters",
 }
+RACES = [(name, size) for size in (256, 512) for name in PAIRS]
 MARKS = 100, 300  # evaluations of the reference
 
 
@@ -44,12 +45,10 @@ def load_pair(name):
     )
 
 
-def fastest(steps):
-    """Return the seconds of an evaluation in the fastest of some steps."""
-    return min(
-        (b.seconds - a.seconds) / (b.evaluations - a.evaluations)
-        for a, b in pairwise(steps)
-    )
+def fastest(transfer):
+    """Run to the end; return the seconds of an evaluation in the fastest step."""
+    clock = [(step.seconds, step.evaluations) for step in transfer]  # no pictures kept
+    return min((t - s) / (n - m) for (s, m), (t, n) in pairwise(clock[1:]))
 
 
 def overhead(size, precision, steps=6):
@@ -57,7 +56,7 @@ def overhead(size, precision, steps=6):
     photo, painting = load_pair("cat")
     settings = Settings(size=size, steps=steps, precision=precision)
     transfer = StyleTransfer(photo, painting, settings)
-    whole = fastest(list(transfer)[1:])
+    whole = fastest(transfer)
     image, times = transfer.image.requires_grad_(), []
     for _ in range(steps):
         began = time.perf_counter()
@@ -99,12 +98,13 @@ def equal_loss(name, size, reached, a_reference):
             save_image(step.image, PICTURES / f"{name}-{size}.png")
         if not marks:
             break
-    row = {"pair": name, "size": size, "precision": transfer.precision}
+    row = {"pair": name, "size": size, "precision at the end": transfer.precision}
     row["reference, s an evaluation"] = a_reference
     for n in MARKS:
-        step = found.get(n)
-        row[f"evaluations for its {n}"] = step and step.evaluations
-        row[f"ratio at {n}"] = step and step.seconds / (n * a_reference)
+        row[f"evaluations for its {n}"] = row[f"ratio at {n}"] = "not reached"
+        if n in found:
+            row[f"evaluations for its {n}"] = found[n].evaluations
+            row[f"ratio at {n}"] = found[n].seconds / (n * a_reference)
     return row
 
 
@@ -112,18 +112,20 @@ def memory(size, precision, steps=10):
     """Paint a few steps; compare time and memory with what was forecast."""
     photo, painting = load_pair("cat")
     settings = Settings(size=size, steps=steps, precision=precision)
-    seconds, gigabytes = forecast(photo, painting, settings)
     before = psutil.Process().memory_info().rss / 1e9
-    *found, last = StyleTransfer(photo, painting, settings)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    pixels = last.image.shape[2] * last.image.shape[3] / 1e6
+    seconds, gigabytes = forecast(photo, painting, settings)
+    transfer = StyleTransfer(photo, painting, settings)
+    an_evaluation = fastest(transfer)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+    pixels = transfer.image[0, 0].numel() / 1e6
     return {
         "size": size,
         "precision": precision,
-        "s per megapixel": fastest([*found[1:], last]) / pixels,
+        "s per megapixel": an_evaluation / pixels,
         "peak, GB": peak,
         "forecast, GB": before + gigabytes,
-        "seconds": last.seconds,
+        "seconds": transfer.seconds,
         "forecast, s": seconds,
     }
 
@@ -166,9 +168,7 @@ def measure(small=False):
     quick = StyleTransfer(*load_pair("cat"), Settings(size=64)).precision
     kinds = list(dict.fromkeys([quick, "float32"]))
     overheads = [64] if small else [256, 512, 1024]
-    races = (
-        [("cat", 64)] if small else [(n, size) for size in (256, 512) for n in PAIRS]
-    )
+    races = [("cat", 64)] if small else RACES
     sizes = [64] if small else [256, 512, 1024, 2048]
     return {
         "overhead": [alone("overhead", s, kind) for s in overheads for kind in kinds],
@@ -183,7 +183,7 @@ def measure(small=False):
 def store_references():
     """Write what the reference reaches, and its last pictures."""
     stored = {}
-    for name, size in [("cat", 64), *((n, s) for s in (256, 512) for n in PAIRS)]:
+    for name, size in [("cat", 64), *RACES]:
         picture, losses = reference(name, size, MARKS[-1])[:2]
         stored[f"{name}-{size}"] = {n: min(losses[:n]) for n in MARKS}
         save_image(picture, PICTURES / f"{name}-{size}-reference.png")
@@ -193,14 +193,11 @@ def store_references():
 
 def show_pictures():
     """Put the reference's pictures beside ours, where both were painted."""
-    ours = [p for p in sorted(PICTURES.glob("*-*.png")) if "reference" not in p.stem]
-    theirs = [p.with_name(f"{p.stem}-reference.png") for p in ours]
-    both = [
-        p for pair in zip(ours, theirs, strict=True) if pair[1].exists() for p in pair
-    ]
-    if both:
-        images = [load_image(p, 256) for p in both]
-        figure = show_images(images, [p.stem for p in both], columns=4)
+    names = [f"{name}-{size}" for name, size in RACES]
+    both = [PICTURES / f"{n}{end}.png" for n in names for end in ("", "-reference")]
+    if all(path.exists() for path in both):
+        images = [load_image(path, 256) for path in both]
+        figure = show_images(images, [path.stem for path in both], columns=4)
         figure.savefig(HERE / "side_by_side.jpg", dpi=110)
 
 
