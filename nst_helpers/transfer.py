@@ -26,6 +26,7 @@ FIRST_MOVE = 0.02  # of a variable, on average; PyTorch's own first trial is sho
 PATIENCE = 5  # evaluations in one step, before we blame the rounding
 # What a checkpoint holds besides pictures, settings and optimiser.
 SAVED = ("_best", "_known", "_bent", "_quick", "_seconds", "_evaluations")
+SLOWER = 7e6  # pixels from which on each would take twice as long; see make bench
 SMALL = 50_000  # pixels of the trial run that forecasts the time of a large one
 
 
@@ -508,8 +509,8 @@ def scale_frequencies(image: Tensor, slope: float) -> Tensor:
     L-BFGS first takes all its variables to be equally stiff. Pixels are not: a broad
     soft change moves deep features much, a fine one hardly. Optimised are variables z,
     0 at first, with pixels x = x₀ + scale_frequencies(z, 0.5). In them a step along the
-    gradient moves broad shapes further than speckle: about a quarter fewer evaluations
-    to the same loss. The operator is symmetric, so that dL/dz is the same one on dL/dx.
+    gradient moves broad shapes further than speckle. The operator is symmetric, so that
+    dL/dz is the same one on dL/dx.
 
     Args:
         image: (1, 3, H, W).
@@ -620,8 +621,10 @@ def forecast(
     # The first move searches longer; a perfect match makes none.
     first, *more = moments[1:] or moments
     a_step = (more[-1] - first) / len(more) if more else 0.0
-    # The time of a step grows like the number of pixels.
-    shares = [(settings.size / size / 2**i) ** 2 for i in range(settings.scales)]
-    each = settings.steps / settings.scales
-    seconds = sum(shares) * (first + a_step * (each - 1))
+    each = first + a_step * (settings.steps / settings.scales - 1)
+    # The time of a step grows like the number of pixels, and a little faster: to get
+    # memory from the system in large pieces takes time as well.
+    large, small = (x[0, 0].numel() for x in (pictures[0], resize(photo, size)))
+    scales = [large / 4**i for i in range(settings.scales)]
+    seconds = sum(n / small * (1 + n / SLOWER) for n in scales) * each
     return seconds, memory_needed(photo, paintings, settings)

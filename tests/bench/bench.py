@@ -125,7 +125,7 @@ def memory(size, precision, steps=10):
         "s per megapixel": an_evaluation / pixels,
         "peak, GB": peak,
         "forecast, GB": before + gigabytes,
-        "seconds": transfer.seconds,
+        "seconds": transfer._seconds,
         "forecast, s": seconds,
     }
 
