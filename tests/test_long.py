@@ -19,8 +19,9 @@ pytestmark = pytest.mark.long
 
 PAIR = [IMAGES / "content" / "cat.jpg", IMAGES / "style" / "hokusai_great_wave.jpg"]
 COMMAND = [sys.executable, "-m", "nst_helpers", *PAIR, "--size", "64", "--yes"]
+# Fixed, for two processes might measure differently which is faster.
+COMMAND += ["--precision", "float32"]
 RUN = [*COMMAND, "--steps", "120", "--checkpoint", "run", "--every", "0.05"]
-RUN += ["--precision", "float32"]  # two processes might measure differently
 
 
 def start(command, folder):
@@ -106,18 +107,26 @@ def test_numbers_stay_finite(seed):
         pooling=chance.choice(["avg", "max"]),
     )
     transfer = StyleTransfer(photo, paintings, aim)
-    steps = list(transfer)
+    steps, precisions = [], []
+    for step in transfer:
+        steps.append(step)
+        precisions.append(transfer.precision)
     assert transfer.reason in ("steps done", "converged", "not finite")
     assert steps and transfer.image.isfinite().all()
     for step in steps:
         assert 0 <= step.image.min() and step.image.max() <= 1
         assert all(map(torch.isfinite, map(torch.tensor, step.losses.values())))
     totals = [step.losses["total"] for step in steps]
+    # Where float32 takes over, everything is measured anew, and a little differently.
+    takeover = precisions.index(precisions[-1])
+    parts = totals[:takeover], totals[takeover:]
     if aim.optimizer == "lbfgs":
-        assert totals == sorted(totals, reverse=True)
+        assert all(part == sorted(part, reverse=True) for part in parts)
+    if takeover:
+        assert parts[1][0] <= 1.01 * parts[0][-1]
     # What is given back is the best, be it the start itself.
-    equal = [torch.equal(step.image, transfer.image) for step in steps]
-    assert min(totals) == min(t for t, e in zip(totals, equal, strict=True) if e)
+    equal = [torch.equal(step.image, transfer.image) for step in steps[takeover:]]
+    assert min(parts[1]) == min(t for t, e in zip(parts[1], equal, strict=True) if e)
 
 
 def test_thirty_runs_in_one_process_do_not_grow():
