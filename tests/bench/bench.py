@@ -51,9 +51,10 @@ def fastest(transfer):
     return min((t - s) / (n - m) for (s, m), (t, n) in pairwise(clock[1:]))
 
 
-def overhead(size, precision, steps=6):
+def overhead(size, precision):
     """Compare an evaluation of a whole run with the network alone."""
     photo, painting = load_pair("cat")
+    steps = 6 * 1024 // size  # quick ones more often
     settings = Settings(size=size, steps=steps, precision=precision)
     transfer = StyleTransfer(photo, painting, settings)
     whole = fastest(transfer)
@@ -108,7 +109,7 @@ def equal_loss(name, size, reached, a_reference):
     return row
 
 
-def memory(size, precision, steps=10):
+def memory(size, precision, steps=9):
     """Paint a few steps; compare time and memory with what was forecast."""
     photo, painting = load_pair("cat")
     settings = Settings(size=size, steps=steps, precision=precision)
@@ -134,7 +135,7 @@ WORK = {
     "overhead": overhead,
     "memory": memory,
     "equal_loss": equal_loss,
-    "reference": lambda *given: reference(*given)[2],
+    "reference": lambda races, n: [reference(*race, n)[2] for race in races],
 }
 
 
@@ -170,11 +171,12 @@ def measure(small=False):
     overheads = [64] if small else [256, 512, 1024]
     races = [("cat", 64)] if small else RACES
     sizes = [64] if small else [256, 512, 1024, 2048]
+    paces = alone("reference", races, 6)
     return {
         "overhead": [alone("overhead", s, kind) for s in overheads for kind in kinds],
         "equal loss": [
-            alone("equal_loss", n, s, stored[f"{n}-{s}"], alone("reference", n, s, 8))
-            for n, s in races
+            alone("equal_loss", name, size, stored[f"{name}-{size}"], pace)
+            for (name, size), pace in zip(races, paces, strict=True)
         ],
         "memory": [alone("memory", s, kind) for s in sizes for kind in kinds],
     }
