@@ -348,19 +348,21 @@ class StyleTransfer:
         at = " at the coarsest scale" if halvings else ""
         fitted = [_prepare(photo, "photo" + at, size).to(device)]
         fitted += [_prepare(x, "painting" + at, size).to(device) for x in paintings]
-        self._originals, self._settings = (photo, painting), settings
-        self._halvings = halvings
-        self._photo, *self._paintings = fitted
-        self._content, self._grams = {}, [{} for _ in paintings]
+        targets = [{} for _ in paintings]
+        # In this order, and with no call between, Ctrl-C leaves nothing half done.
         self._bent = True
+        self._photo, self._paintings = fitted[0], fitted[1:]
+        self._content, self._grams = {}, targets
+        self._halvings = halvings
+        self._originals, self._settings = (photo, painting), settings
 
     def _move(self, image: Tensor) -> None:
         """Go on from an image, brought to the photo's size."""
         image = stretch(image, *self._photo.shape[2:]).to(self._device)
-        self._origin, self._variables = image, torch.zeros_like(image)
-        self._accepted = self._variables.clone()
-        self._best = math.inf, self._shown()
-        self._bent = True
+        still, accepted = torch.zeros_like(image), torch.zeros_like(image)
+        best = math.inf, image.clamp(0, 1).cpu()
+        self._best, self._bent = best, True
+        self._origin, self._variables, self._accepted = image, still, accepted
 
     def _check_memory(self, settings: Settings) -> None:
         """Refuse a size that this computer has no memory for."""
