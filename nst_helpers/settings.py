@@ -46,8 +46,8 @@ class Settings:
         steps: iterations of the optimiser, 1 to 100,000.
         size: long side of the result in pixels, 16 to 4096.
         scales: 1 to 8 sizes to paint at, one after the other, each double the one
-            before and the last one `size`, in equal shares of the steps. Strokes
-            begun small are large in the end.
+            before and the last one `size`, in equal shares of the steps, but 40 at
+            most for each of the small ones. Strokes begun small are large in the end.
         start: "content" (the photo), "noise" or "style" (the painting).
         optimizer: "lbfgs" or "adam".
         seed: chooses the noise and the random weights, 0 to 2³² − 1.

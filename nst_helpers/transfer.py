@@ -20,6 +20,7 @@ from .vgg import VGG19
 
 RANGE_WEIGHT = 50.0  # times the other three: cutting off then moves no loss by 1 %
 SLOPE = 0.5  # see scale_frequencies
+COARSE_STEPS = 40  # at most, at each size but the last; more gain nothing there
 FIXED = ("start", "seed", "weights", "pooling", "device", "precision", "scales")
 ADAM_RATE = 0.02  # of the way from black to white, a step
 FIRST_MOVE = 0.02  # of a variable, on average; PyTorch's own first trial is shorter
@@ -255,8 +256,8 @@ class StyleTransfer:
             self._step_back()
         self._midway = True
         aim = self._settings
-        shares_done = max(0, self.iteration) * aim.scales // aim.steps
-        halvings = min(self._halvings, max(0, aim.scales - 1 - shares_done))
+        coarse_done = max(0, self.iteration) // _coarse_steps(aim)
+        halvings = min(self._halvings, max(0, aim.scales - 1 - coarse_done))
         # The shapes differ if Ctrl-C broke off its growing.
         if halvings < self._halvings or self._origin.shape != self._photo.shape:
             self._grow(aim, halvings)
@@ -503,16 +504,17 @@ class StyleTransfer:
 
 
 def scale_frequencies(image: Tensor, slope: float) -> Tensor:
-    """Multiply each frequency of a picture by a power of its wavelength.
+    """Multiply each wave of brightness by a power of its length.
 
-    y = F⁻¹(λ^slope · F(x)), where F is the Fourier transform and λ = 1 / (4 f), so that
-    waves of four pixels stay as they are.
+    y = x − x̄ + F⁻¹(λ^slope · F(x̄)), where x̄ is the mean of the three channels, F the
+    Fourier transform and λ = 1 / (4 f), so that waves of four pixels stay as they are.
 
-    L-BFGS first takes all its variables to be equally stiff. Pixels are not: a broad
-    soft change moves deep features much, a fine one hardly. Optimised are variables z,
-    0 at first, with pixels x = x₀ + scale_frequencies(z, 0.5). In them a step along the
-    gradient moves broad shapes further than speckle. The operator is symmetric, so that
-    dL/dz is the same one on dL/dx.
+    L-BFGS first takes all its variables to be equally stiff. Pixels are not: the loss
+    resists a fine change of brightness more than a broad one. (Colours are the other
+    way round, if anything, and are left alone.) Optimised are variables z, 0 at first,
+    with pixels x = x₀ + scale_frequencies(z, 0.5). In them a step along the gradient
+    moves broad shapes further than speckle. The operator is symmetric, so that dL/dz
+    is the same one on dL/dx.
 
     Args:
         image: (1, 3, H, W).
@@ -521,16 +523,22 @@ def scale_frequencies(image: Tensor, slope: float) -> Tensor:
     Returns:
         (1, 3, H, W).
 
-    Source: Mordvintsev et al. 2018, "Differentiable Image Parameterizations", Distill;
-    not in Gatys et al. 2016.
+    Source: Mordvintsev et al. 2018, "Differentiable Image Parameterizations", Distill,
+    who scale colours too; not in Gatys et al. 2016.
     """
     height, width = image.shape[2:]
     down = torch.fft.fftfreq(height, device=image.device)[:, None]
     right = torch.fft.rfftfreq(width, device=image.device)
     # The mean of the picture counts as its longest wave.
     frequency = torch.hypot(down, right).clamp_min(1 / max(height, width))
-    spectrum = torch.fft.rfft2(image) * (4 * frequency) ** -slope
-    return torch.fft.irfft2(spectrum, s=(height, width))
+    grey = image.mean(1, keepdim=True)
+    spectrum = torch.fft.rfft2(grey) * (4 * frequency) ** -slope
+    return image - grey + torch.fft.irfft2(spectrum, s=(height, width))
+
+
+def _coarse_steps(settings: Settings) -> int:
+    """Tell how many steps are taken at each size but the last."""
+    return min(settings.steps // settings.scales, COARSE_STEPS)
 
 
 def _listed(painting: Tensor | Sequence[Tensor]) -> list[Tensor]:
@@ -623,10 +631,12 @@ def forecast(
     # The first move searches longer; a perfect match makes none.
     first, *more = moments[1:] or moments
     a_step = (more[-1] - first) / len(more) if more else 0.0
-    each = first + a_step * (settings.steps / settings.scales - 1)
-    # The time of a step grows like the number of pixels, and a little faster: to get
-    # memory from the system in large pieces takes time as well.
     large, small = (x[0, 0].numel() for x in (pictures[0], resize(photo, size)))
-    scales = [large / 4**i for i in range(settings.scales)]
-    seconds = sum(n / small * (1 + n / SLOWER) for n in scales) * each
+    coarse, seconds = _coarse_steps(settings), 0.0
+    for i in range(settings.scales):
+        steps = coarse if i else settings.steps - (settings.scales - 1) * coarse
+        # The time of a step grows like the number of pixels, and a little faster: to
+        # get memory from the system in large pieces takes time as well.
+        n = large / 4**i
+        seconds += n / small * (1 + n / SLOWER) * (first + a_step * (steps - 1))
     return seconds, memory_needed(photo, paintings, settings)

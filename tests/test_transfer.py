@@ -483,6 +483,9 @@ def test_each_wave_is_scaled_by_the_root_of_its_length(waves):
     scaled = scale_frequencies(image, 0.5)
     expected = image * (length / 4) ** 0.5
     torch.testing.assert_close(scaled, expected, rtol=0, atol=1e-5)
+    colour = image * torch.tensor([2.0, -1, -1]).view(3, 1, 1)
+    both = scale_frequencies(image + colour, 0.5)
+    torch.testing.assert_close(both, expected + colour, rtol=0, atol=1e-5)
 
 
 def test_scaling_frequencies_is_symmetric():
@@ -506,6 +509,39 @@ def test_the_gradient_of_the_variables_equals_finite_differences(photo, painting
     assert (sides[0] - sides[1]) / 2 == pytest.approx(slope, rel=0.02)
 
 
+def test_the_variables_are_more_equally_stiff_than_pixels(photo, painting, monkeypatch):
+    """The claim of scale_frequencies, measured along random waves."""
+    transfer, _ = run(photo, painting, size=128, steps=20)
+    height, width = transfer.image.shape[2:]
+    down, right = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)
+    frequency = np.hypot(down, right)
+    colours = {"grey": (1, 1, 1), "red - green": (1, -1, 0)}
+
+    def stiffness(band, colour):
+        """Compute v·H v / v·v from gradients on both sides."""
+        random = np.random.default_rng(0).normal(size=(height, width))
+        waves = np.fft.irfft2(np.fft.rfft2(random) * band, s=(height, width))
+        v = torch.tensor(waves / waves.std(), dtype=torch.float32).expand(1, 3, -1, -1)
+        v = 0.002 * v * torch.tensor(colours[colour]).view(3, 1, 1)
+        sides = []
+        for sign in (1, -1):
+            transfer._variables.data.copy_(sign * v)
+            transfer._known = []
+            sides.append(transfer._evaluate()[1])
+        return ((sides[0] - sides[1]) * v).sum().item() / 2 / v.square().sum().item()
+
+    def ratio(colour):
+        """Compare fine waves, shorter than 8 pixels, with broad ones."""
+        fine = stiffness(frequency > 1 / 8, colour)
+        return fine / stiffness(frequency < 1 / 16, colour)
+
+    transfer.image = transfer.image  # the variables are 0 there
+    in_variables = ratio("grey")
+    monkeypatch.setattr("nst_helpers.transfer.SLOPE", 0.0)
+    assert ratio("grey") > 4 and ratio("red - green") < 1
+    assert 1 / 4 < in_variables < 4
+
+
 def test_coarse_to_fine_doubles_the_size_in_equal_shares(photo, painting):
     transfer, steps = run(photo, painting, size=128, scales=3, steps=6)
     widths = [step.image.shape[3] for step in steps]
@@ -515,6 +551,11 @@ def test_coarse_to_fine_doubles_the_size_in_equal_shares(photo, painting):
     # each size goes on from the picture of the one before
     fresh = next(StyleTransfer(photo, painting, dataclasses.replace(SMALL, size=64)))
     assert steps[3].losses["style"] < 0.8 * fresh.losses["style"]
+
+
+def test_a_small_size_gets_forty_steps_at_most(photo, painting):
+    transfer, steps = run(photo, painting, scales=2, steps=90)
+    assert [step.image.shape[3] for step in steps] == [32] * 41 + [64] * 50
 
 
 def test_more_steps_in_mid_run_do_not_shrink_the_picture(photo, painting):
