@@ -20,7 +20,7 @@ HISTORY = 8  # steps that L-BFGS remembers; 100 gets no further and fills memory
 # make bench compares.
 FEATURES = 340
 OF_PAINTING = 140
-PICTURES = 2 * HISTORY + 29
+PICTURES = 2 * HISTORY + 24
 NETWORK = 0.4  # GB
 TRIAL = 16  # pixels a side: kept small for chips that are slow at bfloat16
 

@@ -5,6 +5,8 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from statistics import median
 from typing import NoReturn
 
 import torch
@@ -27,7 +29,7 @@ FIRST_MOVE = 0.02  # of a variable, on average; PyTorch's own first trial is sho
 PATIENCE = 5  # evaluations in one step, before we blame the rounding
 # What a checkpoint holds besides pictures, settings and optimiser.
 SAVED = ("_best", "_known", "_bent", "_quick", "_seconds", "_evaluations")
-SLOWER = 7e6  # pixels from which on each would take twice as long; see make bench
+SLOWER = 1e7  # pixels from which on each would take twice as long; see make bench
 SMALL = 50_000  # pixels of the trial run that forecasts the time of a large one
 
 
@@ -628,9 +630,8 @@ def forecast(
     size = min(settings.size, size)
     trial = replace(settings, size=size, scales=1, steps=5)
     moments = [step.seconds for step in StyleTransfer(photo, painting, trial)]
-    # The first move searches longer; a perfect match makes none.
-    first, *more = moments[1:] or moments
-    a_step = (more[-1] - first) / len(more) if more else 0.0
+    # The first one also sets things up; a perfect match goes no further.
+    a_step = median(b - a for a, b in pairwise(moments)) if moments[1:] else moments[0]
     large, small = (x[0, 0].numel() for x in (pictures[0], resize(photo, size)))
     coarse, seconds = _coarse_steps(settings), 0.0
     for i in range(settings.scales):
@@ -638,5 +639,5 @@ def forecast(
         # The time of a step grows like the number of pixels, and a little faster: to
         # get memory from the system in large pieces takes time as well.
         n = large / 4**i
-        seconds += n / small * (1 + n / SLOWER) * (first + a_step * (steps - 1))
+        seconds += n / small * (1 + n / SLOWER) * a_step * (steps + 1)
     return seconds, memory_needed(photo, paintings, settings)
