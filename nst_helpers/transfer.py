@@ -1,5 +1,6 @@
 """The optimisation: a picture bends until its content and its style are right."""
 
+import functools
 import math
 import os
 import time
@@ -16,11 +17,11 @@ from .budget import HISTORY, check_memory, memory_needed, pick_precision
 from .checkpoint import read_checkpoint, write_checkpoint
 from .files import InputError
 from .images import fit_inside, resize, stretch
-from .losses import content_loss, gram_matrix, range_loss, tv_loss, weighted_error
+from .losses import gram_matrix
+from .objective import losses_and_gradient
 from .settings import Settings
 from .vgg import VGG19
 
-RANGE_WEIGHT = 50.0  # times the other three: cutting off then moves no loss by 1 %
 SLOPE = 0.5  # see scale_frequencies
 COARSE_STEPS = 40  # at most, at each size but the last; more gain nothing there
 FIXED = ("start", "seed", "weights", "pooling", "device", "precision", "scales")
@@ -390,15 +391,9 @@ class StyleTransfer:
     def _aim(self) -> None:
         """Compute what the settings ask for, and start the optimiser anew."""
         aim = self._settings
-        self._weights = {
-            "content": aim.content_weight,
-            "style": aim.style_weight,
-            "tv": aim.tv_weight,
-        }
-        together = sum(self._weights.values())
-        self._weights["range"] = RANGE_WEIGHT * together
         # Only the weights' ratio matters: the tolerances of L-BFGS always meet a loss
         # of the same size.
+        together = aim.content_weight + aim.style_weight + aim.tv_weight
         self._scale = 100 / together
         # A term or a layer of weight 0 is left out: it costs no time.
         content = aim.content_layers if aim.content_weight else {}
@@ -468,27 +463,15 @@ class StyleTransfer:
         for variables, losses, gradient in self._known:
             if torch.equal(variables, self._variables):
                 return losses, gradient
-        with torch.enable_grad():
-            pixels = self._pixels(self._variables.detach()).requires_grad_()
-            content, style = self._content_layers, self._style_layers
-            features, grams, terms = {}, {}, {}
-            for name, f in self._vgg.walk(pixels, content.keys() | style.keys()):
-                if name in content:
-                    features[name] = f
-                if name in style:
-                    grams[name] = gram_matrix(f)
-            if content:
-                terms["content"] = content_loss(features, self._content, content)
-            if style:
-                terms["style"] = weighted_error(grams, self._style, style)
-            if self._weights["tv"]:
-                terms["tv"] = tv_loss(pixels, self._photo)
-            terms["range"] = range_loss(pixels)
-            terms["total"] = sum(self._weights[name] * terms[name] for name in terms)
-            loss = self._scale * terms["total"]
-            del features  # so that the backward pass can free them one by one
-            (gradient,) = torch.autograd.grad(loss, pixels)
-        gradient = scale_frequencies(gradient, SLOPE)  # by the chain rule
+        terms, gradient = losses_and_gradient(
+            self._vgg,
+            self._pixels(self._variables.detach()),
+            self._photo,
+            {name: self._content[name] for name in self._content_layers},
+            {name: self._style[name] for name in self._style_layers},
+            self._aimed_at,
+        )
+        gradient = scale_frequencies(self._scale * gradient, SLOPE)  # by the chain rule
         self._evaluations += 1
         losses = {name: term.item() for name, term in terms.items()}
         if not math.isfinite(losses["total"]):
@@ -528,14 +511,21 @@ def scale_frequencies(image: Tensor, slope: float) -> Tensor:
     Source: Mordvintsev et al. 2018, "Differentiable Image Parameterizations", Distill,
     who scale colours too; not in Gatys et al. 2016.
     """
+    grey = image.mean(1, keepdim=True)
     height, width = image.shape[2:]
-    down = torch.fft.fftfreq(height, device=image.device)[:, None]
-    right = torch.fft.rfftfreq(width, device=image.device)
+    gains = _wave_lengths(height, width, image.device) ** slope
+    waves = torch.fft.irfft2(torch.fft.rfft2(grey) * gains, s=(height, width))
+    return image - grey + waves
+
+
+@functools.lru_cache(maxsize=2)  # asked for twice an evaluation
+def _wave_lengths(height: int, width: int, device: torch.device) -> Tensor:
+    """Compute 1 / (4 f) of each entry of a spectrum, (H, W // 2 + 1)."""
+    down = torch.fft.fftfreq(height, device=device)[:, None]
+    right = torch.fft.rfftfreq(width, device=device)
     # The mean of the picture counts as its longest wave.
     frequency = torch.hypot(down, right).clamp_min(1 / max(height, width))
-    grey = image.mean(1, keepdim=True)
-    spectrum = torch.fft.rfft2(grey) * (4 * frequency) ** -slope
-    return image - grey + torch.fft.irfft2(spectrum, s=(height, width))
+    return 1 / (4 * frequency)
 
 
 def _coarse_steps(settings: Settings) -> int:

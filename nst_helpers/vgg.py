@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, max_pool2d
+from torch.nn.functional import avg_pool2d, conv_transpose2d, max_pool2d
 
 from .files import InputError
 from .pretrained import read_state
@@ -19,6 +19,38 @@ LAYERS = tuple(
 # VGG-16 has no such layers. A weights file without all three makes them pass their
 # input on.
 NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
+
+
+class ConvReLU(nn.Conv2d):
+    """Convolve with kernels of 3×3, then cut off below 0.
+
+    On a processor oneDNN does both in one pass over the memory. It gives no gradient,
+    so where one is recorded they are two.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute max(0, W ∗ x + b).
+
+        Args:
+            x: (1, C, H, W).
+
+        Returns:
+            (1, D, H, W), 0 or more.
+        """
+        if torch.is_grad_enabled() or not _has_onednn(x):
+            return super().forward(x).relu_()
+        convolve, once = torch.ops.mkldnn._convolution_pointwise, (1, 1)
+        options = once, once, once, 1, "relu", [], ""
+        return convolve(x, self.weight, self.bias, *options)
+
+
+def _has_onednn(x: Tensor) -> bool:
+    """Tell whether oneDNN can compute with numbers of this kind, where they are."""
+    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    if x.dtype == torch.bfloat16:
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return x.dtype == torch.float32
 
 
 class VGG19(nn.Module):
@@ -58,7 +90,7 @@ class VGG19(nn.Module):
             out_channels, in_channels = weight.shape[:2]
             # skip_init: no time spent on numbers that are replaced at once
             conv = nn.utils.skip_init(
-                nn.Conv2d, in_channels, out_channels, kernel_size=3, padding=1
+                ConvReLU, in_channels, out_channels, kernel_size=3, padding=1
             )
             conv.weight.data, conv.bias.data = weight.float(), bias.float()
             self.convs[name] = conv
@@ -80,40 +112,79 @@ class VGG19(nn.Module):
         Raises:
             InputError: an unknown layer; the line lists the sixteen.
         """
-        return dict(self.walk(image, layers))
+        layers = set(layers)
+        walked = self.walk(image, layers)
+        return {name: features for name, features in walked if name in layers}
 
     def walk(
         self, image: Tensor, layers: Iterable[str]
     ) -> Iterator[tuple[str, Tensor]]:
-        """Compute the same features one after the other.
-
-        What is made of a layer's features before the next one is asked for comes, in
-        the backward pass, after all deeper layers: their memory is free again then.
+        """Compute the features of every layer down to the deepest of some.
 
         Args:
             image: as for forward.
             layers: as for forward.
 
         Yields:
-            (name, features).
+            (name, features), from the first layer on.
 
         Raises:
             InputError: an unknown layer; the line lists the sixteen.
         """
-        layers = set(layers)
         check_layers(layers)
+        deepest = max((LAYERS.index(name) for name in layers), default=-1)
         x = (image - self.mean) / self.std
         x = x.to(self.convs["conv1_1"].weight.dtype)
-        for name in LAYERS:
-            if not layers:
-                break
+        for name in LAYERS[: deepest + 1]:
             if name.endswith("_1") and name != "conv1_1":
                 x = self.pool(x, 2)
             if name in self.convs:
-                x = self.convs[name](x).relu_()
-            if name in layers:
-                layers.remove(name)
-                yield name, x
+                x = self.convs[name](x)
+            yield name, x
+
+    def pull_back(
+        self, name: str, features: Tensor, gradient: Tensor, below: Tensor
+    ) -> Tensor:
+        """Turn the gradient by a layer's features into the one by what it was given.
+
+        The chain rule for ReLU, convolution and pooling, in this order. Autograd would
+        do the same, but keep more and copy more.
+
+        Args:
+            name: of the layer.
+            features: (1, D, H, W), of the layer.
+            gradient: (1, D, H, W), dL / d features; overwritten.
+            below: (1, C, h, w), features of the layer before; the image for conv1_1.
+
+        Returns:
+            (1, C, h, w), dL / d below.
+        """
+        if name not in self.convs:
+            return gradient
+        # Nothing comes through where the ReLU has cut off.
+        torch.ops.aten.threshold_backward.grad_input(
+            gradient, features, 0, grad_input=gradient
+        )
+        gradient = conv_transpose2d(gradient, self.convs[name].weight, padding=1)
+        if name == "conv1_1":
+            return gradient.float().contiguous() / self.std
+        return self._unpool(gradient, below) if name.endswith("_1") else gradient
+
+    def _unpool(self, gradient: Tensor, below: Tensor) -> Tensor:
+        """Hand a gradient back through the pooling between two blocks."""
+        if self.pool is max_pool2d:
+            with torch.enable_grad():
+                x = below.detach().requires_grad_()
+                (spread,) = torch.autograd.grad(self.pool(x, 2), x, gradient)
+            return spread
+        # Each of the four pixels that were averaged gets a quarter; an odd last row or
+        # column was left out.
+        spread, (height, width) = torch.empty_like(below), gradient.shape[2:]
+        spread[:, :, 2 * height :] = spread[:, :, :, 2 * width :] = 0
+        fours = spread[:, :, : 2 * height, : 2 * width]
+        fours = fours.unflatten(3, (width, 2)).unflatten(2, (height, 2))
+        fours.copy_(gradient.div_(4)[:, :, :, None, :, None].expand_as(fours))
+        return spread
 
     def in_bfloat16(self) -> "VGG19":
         """Copy the network for numbers of 16 bits: 8 for the size, 8 for the digits.

@@ -23,13 +23,12 @@ def torchvision_features(state, image, pooling):
     mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
     std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
     x, found, names = (image - mean) / std, [], iter(LAYERS)
-    with torch.no_grad():
-        for layer in net:
-            if isinstance(layer, nn.MaxPool2d) and pooling == "avg":
-                layer = nn.AvgPool2d(2)
-            x = layer(x)
-            if isinstance(layer, nn.ReLU):
-                found.append((next(names), x.clone()))
+    for layer in net.requires_grad_(False):
+        if isinstance(layer, nn.MaxPool2d) and pooling == "avg":
+            layer = nn.AvgPool2d(2)
+        x = layer(x)
+        if isinstance(layer, nn.ReLU):
+            found.append((next(names), x.clone()))
     return dict(found)
 
 

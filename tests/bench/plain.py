@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d, conv2d, relu
 from nst_helpers import VGG19
 from nst_helpers.images import resize
 from nst_helpers.losses import range_loss, relative_error, tv_loss
-from nst_helpers.transfer import RANGE_WEIGHT
+from nst_helpers.objective import RANGE_WEIGHT
 from nst_helpers.vgg import LAYERS
 
 

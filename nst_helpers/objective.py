@@ -1,0 +1,108 @@
+"""The whole loss of a picture and its gradient: a pass forward, and a pass back.
+
+`loss.backward()` on the sum of the losses would give the same; the lessons do that, and
+the tests compare. But nearly all of the work is the network, and autograd keeps more of
+it and copies more than it must. So here only what is small is left to autograd, and the
+way back through the network is gone by hand, layer by layer: each layer's features are
+freed once they have been used, and each gradient is written over the one before.
+"""
+
+import torch
+from torch import Tensor
+
+from .losses import content_loss, gram_matrix, range_loss, tv_loss, weighted_error
+from .settings import Settings
+from .vgg import VGG19
+
+RANGE_WEIGHT = 50.0  # times the other three: cutting off then moves no loss by 1 %
+
+
+def term_weights(settings: Settings) -> dict[str, float]:
+    """List the weights of the four terms.
+
+    Args:
+        settings: give three of them.
+
+    Returns:
+        {"content", "style", "tv", "range"}, each 0 or more.
+    """
+    weights = {
+        "content": settings.content_weight,
+        "style": settings.style_weight,
+        "tv": settings.tv_weight,
+    }
+    return weights | {"range": RANGE_WEIGHT * sum(weights.values())}
+
+
+@torch.no_grad()
+def losses_and_gradient(
+    vgg: VGG19,
+    pixels: Tensor,
+    photo: Tensor,
+    content: dict[str, Tensor],
+    style: dict[str, Tensor],
+    settings: Settings,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Compute the losses of a picture, and the gradient of their weighted sum.
+
+    L = α L_content + β L_style + γ L_tv + 50 (α + β + γ) L_range
+
+    Args:
+        vgg: measures the picture.
+        pixels: (1, 3, H, W), the picture.
+        photo: (1, 3, H, W).
+        content: {layer: (1, C, h, w)}, features of the photo; none: no such term.
+        style: {layer: (C, C)}, Gram matrices of the painting; none: no such term.
+        settings: give the weights.
+
+    Returns:
+        {"content", "style", "tv", "range", "total"}, each (), without terms of weight
+        0; and (1, 3, H, W), dL / d pixels.
+
+    Source: Gatys et al. 2016, equation 7, with a smoothness and a range term.
+    """
+    layers = list(vgg.walk(pixels, content.keys() | style.keys()))
+    # The losses are functions of features, Gram matrices and pixels: by these three
+    # autograd differentiates them.
+    features = {name: f.detach() for name, f in layers if name in content}
+    grams = {name: gram_matrix(f).float() for name, f in layers if name in style}
+    picture = pixels.detach()
+    inputs = *features.values(), *grams.values(), picture
+    weights, terms = term_weights(settings), {}
+    with torch.enable_grad():
+        for x in inputs:
+            x.requires_grad_()
+        if content:
+            layer_weights = {name: settings.content_layers[name] for name in content}
+            terms["content"] = content_loss(features, content, layer_weights)
+        if style:
+            layer_weights = {name: settings.style_layers[name] for name in style}
+            terms["style"] = weighted_error(grams, style, layer_weights)
+        if weights["tv"]:
+            terms["tv"] = tv_loss(picture, photo)
+        terms["range"] = range_loss(picture)
+        terms["total"] = sum(weights[name] * terms[name] for name in terms)
+        *pulls, of_pixels = torch.autograd.grad(terms["total"], inputs)
+    of_features = dict(zip(features, pulls, strict=False))
+    of_grams = dict(zip(grams, pulls[len(features) :], strict=True))
+    del features, inputs  # the walk back frees them one by one
+    gradient = torch.zeros_like(layers[-1][1] if layers else pixels)
+    while layers:
+        name, f = layers.pop()
+        if name in content:
+            gradient += of_features.pop(name)
+        if name in style:
+            _add_pull(gradient, f, of_grams[name])
+        below = layers[-1][1] if layers else pixels
+        gradient = vgg.pull_back(name, f, gradient, below)
+    return {name: term.detach() for name, term in terms.items()}, gradient + of_pixels
+
+
+def _add_pull(gradient: Tensor, features: Tensor, of_gram: Tensor) -> None:
+    """Add to a gradient what a Gram matrix pulls its features by.
+
+    dL/dF = (dL/dG + dL/dGᵀ) F / (H·W), by the product rule.
+    """
+    places = gradient.squeeze(0).flatten(1).T  # (H·W, C), as they lie in memory
+    pull = (of_gram + of_gram.T) / len(places)
+    places.addmm_(features.squeeze(0).flatten(1).T, pull.to(features.dtype))

@@ -1,0 +1,97 @@
+"""The gradient that is computed by hand, against autograd and torchvision's network."""
+
+import pytest
+import torch
+from test_vgg import bundled_state, torchvision_features
+
+from nst_helpers import VGG19, Settings, content_loss, gram_matrix, style_loss, tv_loss
+from nst_helpers.losses import range_loss
+from nst_helpers.objective import losses_and_gradient
+from nst_helpers.vgg import LAYERS
+
+CONTENT = {"conv1_2": 0.5, "conv3_4": 1.0, "conv4_2": 2.0}
+STYLE = {
+    "conv1_1": 16.0,
+    "conv2_2": 3.0,
+    "conv3_3": 2.0,
+    "conv4_4": 1.0,
+    "conv5_4": 1.0,
+}
+SETTINGS = Settings(content_layers=CONTENT, style_layers=STYLE)
+# Even and odd sides: pooling leaves an odd last row or column out.
+SIZES = [(32, 48), (33, 50), (47, 31)]
+
+
+def pictures(height, width):
+    """Return a picture, and targets of another one."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(2, 1, 3, height, width, generator=generator) * 1.2 - 0.1
+
+
+def aims(vgg, photo):
+    """Return features and Gram matrices of a photo."""
+    features = vgg(photo, LAYERS)
+    grams = {name: gram_matrix(features[name]) for name in STYLE}
+    return {name: features[name] for name in CONTENT}, grams
+
+
+def autograd(extract, pixels, photo, content, style):
+    """Compute total and gradient as a student would."""
+    pixels = pixels.clone().requires_grad_()
+    features = extract(pixels)
+    total = SETTINGS.content_weight * content_loss(features, content, CONTENT)
+    total = total + SETTINGS.style_weight * style_loss(features, style, STYLE)
+    total = total + SETTINGS.tv_weight * tv_loss(pixels, photo)
+    weights = SETTINGS.content_weight + SETTINGS.style_weight + SETTINGS.tv_weight
+    total = total + 50 * weights * range_loss(pixels)
+    return total, torch.autograd.grad(total, pixels)[0]
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("weights", ["bundled", "random"])
+def test_losses_and_gradient_equal_those_of_autograd(weights, size, pooling):
+    vgg, (pixels, photo) = VGG19(weights, pooling), pictures(*size)
+    content, style = aims(vgg, photo)
+    losses, gradient = losses_and_gradient(vgg, pixels, photo, content, style, SETTINGS)
+    total, expected = autograd(lambda x: vgg(x, LAYERS), pixels, photo, content, style)
+    assert losses.keys() == {"content", "style", "tv", "range", "total"}
+    assert losses["total"].item() == pytest.approx(total.item(), rel=1e-5)
+    assert (gradient - expected).norm() < 1e-4 * expected.norm()
+    assert not pixels.requires_grad
+
+
+def test_the_gradient_equals_that_of_torchvisions_network():
+    vgg, (pixels, photo) = VGG19(), pictures(33, 50)
+    content, style = aims(vgg, photo)
+    _, gradient = losses_and_gradient(vgg, pixels, photo, content, style, SETTINGS)
+    state = bundled_state()
+    _, expected = autograd(
+        lambda x: torchvision_features(state, x, "avg"), pixels, photo, content, style
+    )
+    assert (gradient - expected).norm() < 1e-3 * expected.norm()
+
+
+def test_with_no_layers_only_the_pixels_count():
+    settings = Settings(content_weight=0.0, style_weight=0.0, tv_weight=2.0)
+    pixels, photo = pictures(32, 48)
+    losses, gradient = losses_and_gradient(VGG19(), pixels, photo, {}, {}, settings)
+    pixels.requires_grad_()
+    total = 2 * tv_loss(pixels, photo) + 100 * range_loss(pixels)
+    (expected,) = torch.autograd.grad(total, pixels)
+    assert losses.keys() == {"tv", "range", "total"}
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_convolutions_are_the_same_with_and_without_a_gradient():
+    vgg, (pixels, _) = VGG19(), pictures(33, 50)
+    with torch.no_grad():
+        fused = vgg(pixels, LAYERS)
+    for name, features in vgg(pixels, LAYERS).items():
+        torch.testing.assert_close(fused[name], features, rtol=1e-4, atol=1e-4)
+
+
+def test_no_layer_is_computed_below_the_deepest():
+    pixels, _ = pictures(32, 48)
+    names = [name for name, _ in VGG19().walk(pixels, ["conv2_1", "conv1_1"])]
+    assert names == ["conv1_1", "conv1_2", "conv2_1"]
