@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from .files import InputError
 from .settings import Settings
 
-HISTORY = 8  # steps that L-BFGS remembers; 100 gets no further and fills memory
 # At its peak an evaluation holds so many numbers for every pixel, nearly all of them
 # features; L-BFGS holds its history and more pictures on the way, in float32. To look
 # at a painting takes fewer. On top come the network and what lies about. Measured:
 # make bench compares.
 FEATURES = 340
 OF_PAINTING = 140
-PICTURES = 2 * HISTORY + 24
+PICTURES = 24
 NETWORK = 0.4  # GB
 TRIAL = 16  # pixels a side: kept small for chips that are slow at bfloat16
 
@@ -74,6 +73,20 @@ def _time(layer: nn.Conv2d) -> float:
     return time.perf_counter() - began
 
 
+def pick_history(variables: float) -> int:
+    """Choose how many steps L-BFGS remembers.
+
+    Late in a run, 20 get further than 8; more do not, and each takes time and memory.
+
+    Args:
+        variables: how many there are.
+
+    Returns:
+        20, or 8 where the 20 would fill more than 100 MB.
+    """
+    return 20 if 20 * 2 * 4 * variables < 100e6 else 8
+
+
 def memory_needed(
     photo: Tensor, paintings: Sequence[Tensor], settings: Settings
 ) -> float:
@@ -88,8 +101,9 @@ def memory_needed(
         Gigabytes, at the peak.
     """
     of_a_number = 2 if settings.precision == "bfloat16" else 4
-    of_a_pixel = FEATURES * of_a_number + PICTURES * 3 * 4
-    most = of_a_pixel * _pixels(photo, settings.size)
+    pixels = _pixels(photo, settings.size)
+    pictures = 2 * pick_history(3 * pixels) + PICTURES
+    most = pixels * (FEATURES * of_a_number + pictures * 3 * 4)
     for painting in paintings:
         look = OF_PAINTING * of_a_number * _pixels(painting, settings.size)
         most = max(most, look)

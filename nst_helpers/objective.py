@@ -61,11 +61,15 @@ def losses_and_gradient(
 
     Source: Gatys et al. 2016, equation 7, with a smoothness and a range term.
     """
-    layers = list(vgg.walk(pixels, content.keys() | style.keys()))
     # The losses are functions of features, Gram matrices and pixels: by these three
     # autograd differentiates them.
-    features = {name: f.detach() for name, f in layers if name in content}
-    grams = {name: gram_matrix(f).float() for name, f in layers if name in style}
+    layers, features, grams = [], {}, {}
+    for name, f in vgg.walk(pixels, content.keys() | style.keys()):
+        if name in content:
+            features[name] = f.detach()
+        if name in style:
+            grams[name] = gram_matrix(f).float()
+        layers.append((name, f))
     picture = pixels.detach()
     inputs = *features.values(), *grams.values(), picture
     weights, terms = term_weights(settings), {}
@@ -86,7 +90,7 @@ def losses_and_gradient(
     of_features = dict(zip(features, pulls, strict=False))
     of_grams = dict(zip(grams, pulls[len(features) :], strict=True))
     del features, inputs  # the walk back frees them one by one
-    gradient = torch.zeros_like(layers[-1][1] if layers else pixels)
+    gradient = torch.zeros_like(f if layers else pixels)
     while layers:
         name, f = layers.pop()
         if name in content:

@@ -13,7 +13,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from .budget import HISTORY, check_memory, memory_needed, pick_precision
+from .budget import check_memory, memory_needed, pick_history, pick_precision
 from .checkpoint import read_checkpoint, write_checkpoint
 from .files import InputError
 from .images import fit_inside, resize, stretch
@@ -31,7 +31,7 @@ PATIENCE = 5  # evaluations in one step, before we blame the rounding
 # What a checkpoint holds besides pictures, settings and optimiser.
 SAVED = ("_best", "_known", "_bent", "_quick", "_seconds", "_evaluations")
 SLOWER = 1e7  # pixels from which on each would take twice as long; see make bench
-SMALL = 50_000  # pixels of the trial run that forecasts the time of a large one
+SMALL = 120_000  # pixels of the trial run that forecasts the time of a large one
 
 
 @dataclass(frozen=True)
@@ -445,7 +445,7 @@ class StyleTransfer:
                 max_eval=26,
                 tolerance_grad=0,
                 tolerance_change=0,
-                history_size=HISTORY,
+                history_size=pick_history(self._variables.numel()),
                 line_search_fn="strong_wolfe",
             )
 

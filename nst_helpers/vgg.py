@@ -82,6 +82,7 @@ class VGG19(nn.Module):
         if pooling not in ("avg", "max"):
             raise InputError(f"pooling is 'avg' or 'max', not {pooling!r}")
         self.pool = avg_pool2d if pooling == "avg" else max_pool2d
+        self.kind = torch.float32  # of the features
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
         self.convs = nn.ModuleDict()
@@ -134,7 +135,9 @@ class VGG19(nn.Module):
         check_layers(layers)
         deepest = max((LAYERS.index(name) for name in layers), default=-1)
         x = (image - self.mean) / self.std
-        x = x.to(self.convs["conv1_1"].weight.dtype)
+        if self.kind == torch.bfloat16:
+            rounded, rest = _split(x)
+            x = torch.cat([rounded, rest, rounded], 1)
         for name in LAYERS[: deepest + 1]:
             if name.endswith("_1") and name != "conv1_1":
                 x = self.pool(x, 2)
@@ -165,9 +168,11 @@ class VGG19(nn.Module):
         torch.ops.aten.threshold_backward.grad_input(
             gradient, features, 0, grad_input=gradient
         )
-        gradient = conv_transpose2d(gradient, self.convs[name].weight, padding=1)
-        if name == "conv1_1":
+        kernels = self.convs[name].weight
+        if name == "conv1_1":  # of bfloat16's nine channels, the first are the pixels
+            gradient = conv_transpose2d(gradient, kernels[:, :3], padding=1)
             return gradient.float().contiguous() / self.std
+        gradient = conv_transpose2d(gradient, kernels, padding=1)
         return self._unpool(gradient, below) if name.endswith("_1") else gradient
 
     def _unpool(self, gradient: Tensor, below: Tensor) -> Tensor:
@@ -190,14 +195,27 @@ class VGG19(nn.Module):
         """Copy the network for numbers of 16 bits: 8 for the size, 8 for the digits.
 
         Chips that compute with them need half the time and half the memory; each
-        rounding errs by up to 0.4 %.
+        rounding errs by up to 0.4 %. Only the first layer is exact: its pixels and its
+        kernels are sums of two such numbers, what 8 digits can hold and the rest, and
+        (a + b)(c + d) = ac + bc + ad, all but bd: a convolution of nine channels. It
+        costs next to nothing, and late in a run it halves the error of the gradient.
 
         Returns:
             The copy.
         """
         network = copy.deepcopy(self)
-        network.convs.to(torch.bfloat16)
+        network.kind = torch.bfloat16
+        network.convs.to(network.kind)
+        rounded, rest = _split(self.convs["conv1_1"].weight)
+        nine = torch.cat([rounded, rounded, rest], 1)
+        network.convs["conv1_1"].weight = nn.Parameter(nine, requires_grad=False)
         return network
+
+
+def _split(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Split numbers into two of 16 bits: rounded, and what that leaves out."""
+    rounded = x.to(torch.bfloat16)
+    return rounded, (x - rounded).to(torch.bfloat16)
 
 
 def check_layers(layers: Iterable[str]) -> None:

@@ -20,17 +20,20 @@ class Enough(Exception):
     """Leave the optimiser."""
 
 
-def load_network(settings):
+def load_network(settings, **kind):
     """Return {layer: (weight, bias)}."""
     convs = VGG19(settings.weights).convs
-    return {name: (c.weight.contiguous(), c.bias) for name, c in convs.items()}
+    return {
+        name: (c.weight.contiguous().to(**kind), c.bias.to(kind.get("dtype")))
+        for name, c in convs.items()
+    }
 
 
 def extract(network, image, last="conv5_1"):
     """Return {layer: features} up to the last one."""
     mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
     std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-    x, features = (image - mean) / std, {}
+    x, features = ((image - mean) / std).to(network["conv1_1"][0].dtype), {}
     for name in LAYERS[: LAYERS.index(last) + 1]:
         if name.endswith("_1") and name != "conv1_1":
             x = avg_pool2d(x, 2)
