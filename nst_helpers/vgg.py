@@ -21,27 +21,24 @@ LAYERS = tuple(
 NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
 
 
-class ConvReLU(nn.Conv2d):
-    """Convolve with kernels of 3×3, then cut off below 0.
+def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Convolve, then cut off below 0: max(0, W ∗ x + b).
 
     On a processor oneDNN does both in one pass over the memory. It gives no gradient,
     so where one is recorded they are two.
+
+    Args:
+        conv: of 3×3 kernels, from C channels to D.
+        x: (1, C, H, W).
+
+    Returns:
+        (1, D, H, W), 0 or more.
     """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute max(0, W ∗ x + b).
-
-        Args:
-            x: (1, C, H, W).
-
-        Returns:
-            (1, D, H, W), 0 or more.
-        """
-        if torch.is_grad_enabled() or not _has_onednn(x):
-            return super().forward(x).relu_()
-        convolve, once = torch.ops.mkldnn._convolution_pointwise, (1, 1)
-        options = once, once, once, 1, "relu", [], ""
-        return convolve(x, self.weight, self.bias, *options)
+    if torch.is_grad_enabled() or not _has_onednn(x):
+        return conv(x).relu_()
+    convolve, once = torch.ops.mkldnn._convolution_pointwise, (1, 1)
+    options = once, once, once, 1, "relu", [], ""
+    return convolve(x, conv.weight, conv.bias, *options)
 
 
 def _has_onednn(x: Tensor) -> bool:
@@ -91,7 +88,7 @@ class VGG19(nn.Module):
             out_channels, in_channels = weight.shape[:2]
             # skip_init: no time spent on numbers that are replaced at once
             conv = nn.utils.skip_init(
-                ConvReLU, in_channels, out_channels, kernel_size=3, padding=1
+                nn.Conv2d, in_channels, out_channels, kernel_size=3, padding=1
             )
             conv.weight.data, conv.bias.data = weight.float(), bias.float()
             self.convs[name] = conv
@@ -136,13 +133,12 @@ class VGG19(nn.Module):
         deepest = max((LAYERS.index(name) for name in layers), default=-1)
         x = (image - self.mean) / self.std
         if self.kind == torch.bfloat16:
-            rounded, rest = _split(x)
-            x = torch.cat([rounded, rest, rounded], 1)
+            x = _in_nine(x)
         for name in LAYERS[: deepest + 1]:
             if name.endswith("_1") and name != "conv1_1":
                 x = self.pool(x, 2)
             if name in self.convs:
-                x = self.convs[name](x)
+                x = conv_relu(self.convs[name], x)
             yield name, x
 
     def pull_back(
@@ -210,6 +206,12 @@ class VGG19(nn.Module):
         nine = torch.cat([rounded, rounded, rest], 1)
         network.convs["conv1_1"].weight = nn.Parameter(nine, requires_grad=False)
         return network
+
+
+def _in_nine(pixels: Tensor) -> Tensor:
+    """Write pixels as nine channels of 16 bits, see in_bfloat16."""
+    rounded, rest = _split(pixels)
+    return torch.cat([rounded, rest, rounded], 1)
 
 
 def _split(x: Tensor) -> tuple[Tensor, Tensor]:
