@@ -76,7 +76,7 @@ def _time(layer: nn.Conv2d) -> float:
 def pick_history(variables: float) -> int:
     """Choose how many steps L-BFGS remembers.
 
-    Late in a run, 20 get further than 8; more do not, and each takes time and memory.
+    Late in a run, 20 get further than 8; each takes time and memory.
 
     Args:
         variables: how many there are.

@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +79,6 @@ class VGG19(nn.Module):
         if pooling not in ("avg", "max"):
             raise InputError(f"pooling is 'avg' or 'max', not {pooling!r}")
         self.pool = avg_pool2d if pooling == "avg" else max_pool2d
-        self.kind = torch.float32  # of the features
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
         self.convs = nn.ModuleDict()
@@ -115,7 +114,7 @@ class VGG19(nn.Module):
         return {name: features for name, features in walked if name in layers}
 
     def walk(
-        self, image: Tensor, layers: Iterable[str]
+        self, image: Tensor, layers: Collection[str]
     ) -> Iterator[tuple[str, Tensor]]:
         """Compute the features of every layer down to the deepest of some.
 
@@ -132,7 +131,7 @@ class VGG19(nn.Module):
         check_layers(layers)
         deepest = max((LAYERS.index(name) for name in layers), default=-1)
         x = (image - self.mean) / self.std
-        if self.kind == torch.bfloat16:
+        if self.convs["conv1_1"].weight.dtype == torch.bfloat16:
             x = _in_nine(x)
         for name in LAYERS[: deepest + 1]:
             if name.endswith("_1") and name != "conv1_1":
@@ -191,17 +190,16 @@ class VGG19(nn.Module):
         """Copy the network for numbers of 16 bits: 8 for the size, 8 for the digits.
 
         Chips that compute with them need half the time and half the memory; each
-        rounding errs by up to 0.4 %. Only the first layer is exact: its pixels and its
-        kernels are sums of two such numbers, what 8 digits can hold and the rest, and
+        rounding errs by up to 0.4 %. Pixels and the first layer's kernels stay whole,
+        each as a sum of two such numbers, what 8 digits can hold and the rest, and
         (a + b)(c + d) = ac + bc + ad, all but bd: a convolution of nine channels. It
-        costs next to nothing, and late in a run it halves the error of the gradient.
+        costs next to nothing, and late in a run the gradient errs a third less.
 
         Returns:
             The copy.
         """
         network = copy.deepcopy(self)
-        network.kind = torch.bfloat16
-        network.convs.to(network.kind)
+        network.convs.to(torch.bfloat16)
         rounded, rest = _split(self.convs["conv1_1"].weight)
         nine = torch.cat([rounded, rounded, rest], 1)
         network.convs["conv1_1"].weight = nn.Parameter(nine, requires_grad=False)

@@ -72,6 +72,22 @@ def test_the_gradient_equals_that_of_torchvisions_network():
     assert (gradient - expected).norm() < 1e-3 * expected.norm()
 
 
+def test_in_bfloat16_pixels_and_first_kernels_are_not_rounded():
+    vgg, (pixels, photo) = VGG19(), pictures(64, 48)
+    content, style = aims(vgg, photo)
+    rough = vgg.in_bfloat16()
+    with torch.no_grad():
+        exact = vgg(pixels, ["conv1_1"])["conv1_1"]
+        first = rough(pixels, ["conv1_1"])["conv1_1"].float()
+    bias = vgg.convs["conv1_1"].bias.abs().view(1, -1, 1, 1)
+    # Only the result and the bias are rounded, each to 8 digits.
+    assert ((first - exact).abs() <= (exact + bias) / 2**8 + 2e-4).all()
+    _, gradient = losses_and_gradient(rough, pixels, photo, content, style, SETTINGS)
+    _, expected = losses_and_gradient(vgg, pixels, photo, content, style, SETTINGS)
+    assert gradient.dtype == torch.float32
+    assert (gradient - expected).norm() < 0.05 * expected.norm()
+
+
 def test_with_no_layers_only_the_pixels_count():
     settings = Settings(content_weight=0.0, style_weight=0.0, tv_weight=2.0)
     pixels, photo = pictures(32, 48)
