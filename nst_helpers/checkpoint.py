@@ -9,8 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from .files import InputError, write_file
@@ -72,11 +71,13 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     if not Path(path).is_file():
         raise InputError(f"{path}: no such checkpoint; check the spelling")
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            # Cloned to where torch likes them: sums depend on the alignment.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
-    except (OSError, SafetensorError) as error:
+        # Not safe_open, which may take Ctrl-C for a fault of the file.
+        data = Path(path).read_bytes()
+        # Cloned to where torch likes them: sums depend on the alignment.
+        tensors = {name: tensor.clone() for name, tensor in load(data).items()}
+        length = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
+    except Exception as error:
         raise InputError(f"{path}: no checkpoint, or cut off ({error})") from None
     if metadata.get("format") != VERSION:
         raise InputError(f"{path}: not a checkpoint of this program; delete it")

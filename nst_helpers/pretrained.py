@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from .files import InputError, write_file
@@ -54,7 +54,8 @@ def _load(path: Path) -> dict[str, Tensor]:
     _check_sha256(path)
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            # Not load_file, which may take Ctrl-C for a fault of the file.
+            return load(path.read_bytes())
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # a web page, a cut-off file, or a pickle with code in it
         raise InputError(f"{path}: no weights, or cut off; get it again") from None

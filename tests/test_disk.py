@@ -1,17 +1,22 @@
-"""Disks that fill up, and processes that are killed while they write a file."""
+"""Disks that fill up, and processes stopped while they read or write a file."""
 
+import gc
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import full_disk
 from test_command_line import SMALL
 
-from nst_helpers import InputError, Settings, StyleTransfer, save_image
+from nst_helpers import InputError, Settings, StyleTransfer, load_image, save_image
 from nst_helpers.__main__ import main
+from nst_helpers.checkpoint import read_checkpoint, write_checkpoint
 from nst_helpers.files import STRAY, write_file
+from nst_helpers.pretrained import read_state
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -132,3 +137,58 @@ def test_processes_that_write_the_same_file_at_once():
         assert Path("file").read_bytes() in contents
     assert [end_of(number) for number in numbers] == [0] * 4
     assert os.listdir() == ["file"] and Path("file").read_bytes() in contents
+
+
+FILES = {  # name: how it is written, how it is read
+    "run": (lambda: write_checkpoint("run", {"a": torch.ones(3)}), read_checkpoint),
+    "recipe.json": (lambda: Settings().save("recipe.json"), Settings.load),
+    "out.png": (lambda: save_image(torch.ones(1, 3, 16, 16), "out.png"), load_image),
+}
+BUNDLED = {"bundled": (lambda: None, read_state)}
+
+
+def interrupted(work):
+    """Do work again and again, Ctrl-C each time one call or return later, to its end.
+
+    Yields whenever it was broken off.
+    """
+    moment = calls = 0
+
+    def press(*event):
+        nonlocal calls
+        calls += 1
+        if calls == moment:
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    while calls == moment:
+        moment, calls = moment + 1, 0
+        gc.disable()  # for code that it calls swallows a Ctrl-C
+        try:
+            sys.setprofile(press)
+            work()
+            sys.setprofile(None)
+        except KeyboardInterrupt:
+            yield
+        else:
+            assert calls < moment, "Ctrl-C was swallowed"
+        finally:
+            gc.enable()
+    assert moment > 10
+
+
+@pytest.mark.parametrize("path", FILES | BUNDLED)
+def test_ctrl_c_is_no_fault_of_the_file_that_is_read(path):
+    write, read = (FILES | BUNDLED)[path]
+    write()
+    for _ in interrupted(lambda: read(path)):
+        pass
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_ctrl_c_leaves_a_file_that_is_written_whole(path):
+    write, read = FILES[path]
+    write()
+    for _ in interrupted(write):
+        assert os.listdir() == [path]
+        read(path)
