@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv_transpose2d, max_pool2d
+from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
 
 from .files import InputError
 from .pretrained import read_state
@@ -21,24 +21,7 @@ LAYERS = tuple(
 NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
 
 
-def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Convolve, then cut off below 0: max(0, W ∗ x + b).
-
-    On a processor oneDNN does both in one pass over the memory. It gives no gradient,
-    so where one is recorded they are two.
-
-    Args:
-        conv: of 3×3 kernels, from C channels to D.
-        x: (1, C, H, W).
-
-    Returns:
-        (1, D, H, W), 0 or more.
-    """
-    if torch.is_grad_enabled() or not _has_onednn(x):
-        return conv(x).relu_()
-    convolve, once = torch.ops.mkldnn._convolution_pointwise, (1, 1)
-    options = once, once, once, 1, "relu", [], ""
-    return convolve(x, conv.weight, conv.bias, *options)
+ONCE = (1, 1)  # stride, dilation and padding of every convolution
 
 
 def _has_onednn(x: Tensor) -> bool:
@@ -92,6 +75,7 @@ class VGG19(nn.Module):
             conv.weight.data, conv.bias.data = weight.float(), bias.float()
             self.convs[name] = conv
         self.requires_grad_(False)
+        self._packed: dict[tuple[str, bool], Tensor] = {}  # see _onednn
         # Each pixel's channels side by side: fast convolutions want them so.
         self.to(memory_format=torch.channels_last)
 
@@ -137,8 +121,26 @@ class VGG19(nn.Module):
             if name.endswith("_1") and name != "conv1_1":
                 x = self.pool(x, 2)
             if name in self.convs:
-                x = conv_relu(self.convs[name], x)
+                x = self.conv_relu(name, x)
             yield name, x
+
+    def conv_relu(self, name: str, x: Tensor) -> Tensor:
+        """Convolve, then cut off below 0: max(0, W ∗ x + b).
+
+        On a processor oneDNN does both in one pass over the memory. It gives no
+        gradient, so where one is recorded they are two.
+
+        Args:
+            name: of the layer, which takes C channels to D.
+            x: (1, C, H, W).
+
+        Returns:
+            (1, D, H, W), 0 or more.
+        """
+        conv = self.convs[name]
+        if torch.is_grad_enabled() or not _has_onednn(x):
+            return conv(x).relu_()
+        return self._onednn(name, x)
 
     def pull_back(
         self, name: str, features: Tensor, gradient: Tensor, below: Tensor
@@ -163,12 +165,35 @@ class VGG19(nn.Module):
         torch.ops.aten.threshold_backward.grad_input(
             gradient, features, 0, grad_input=gradient
         )
+        if _has_onednn(gradient):
+            gradient = self._onednn(name, gradient, back=True)
+        else:
+            gradient = conv2d(gradient, self._turned(name), padding=1)
+        if name == "conv1_1":
+            return gradient.float().contiguous() / self.std
+        return self._unpool(gradient, below) if name.endswith("_1") else gradient
+
+    def _turned(self, name: str) -> Tensor:
+        """Return the kernels that take a gradient back: turned by 180°, D to C."""
         kernels = self.convs[name].weight
         if name == "conv1_1":  # of bfloat16's nine channels, the first are the pixels
-            gradient = conv_transpose2d(gradient, kernels[:, :3], padding=1)
-            return gradient.float().contiguous() / self.std
-        gradient = conv_transpose2d(gradient, kernels, padding=1)
-        return self._unpool(gradient, below) if name.endswith("_1") else gradient
+            kernels = kernels[:, :3]
+        return kernels.flip(2, 3).transpose(0, 1)
+
+    def _onednn(self, name: str, x: Tensor, back: bool = False) -> Tensor:
+        """Convolve and cut off below 0; or take a gradient back through the kernels.
+
+        oneDNN wants kernels in an order of its own. To bring them into it at every
+        evaluation takes time that does not shrink with the picture: done once.
+        """
+        conv, key = self.convs[name], (name, back)
+        if key not in self._packed:
+            kernels = self._turned(name) if back else conv.weight
+            pack = torch.ops.mkldnn._reorder_convolution_weight
+            self._packed[key] = pack(kernels, ONCE, ONCE, ONCE)
+        bias, then = (None, "none") if back else (conv.bias, "relu")
+        convolve = torch.ops.mkldnn._convolution_pointwise
+        return convolve(x, self._packed[key], bias, ONCE, ONCE, ONCE, 1, then, [], "")
 
     def _unpool(self, gradient: Tensor, below: Tensor) -> Tensor:
         """Hand a gradient back through the pooling between two blocks."""
@@ -199,6 +224,7 @@ class VGG19(nn.Module):
             The copy.
         """
         network = copy.deepcopy(self)
+        network._packed = {}
         network.convs.to(torch.bfloat16)
         rounded, rest = _split(self.convs["conv1_1"].weight)
         nine = torch.cat([rounded, rounded, rest], 1)
