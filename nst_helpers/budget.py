@@ -20,7 +20,7 @@ from .settings import Settings
 FEATURES = 340
 OF_PAINTING = 140
 PICTURES = 24
-NETWORK = 0.4  # GB
+NETWORK = 0.5  # GB
 TRIAL = 16  # pixels a side: kept small for chips that are slow at bfloat16
 
 

@@ -3,6 +3,7 @@
 import copy
 import os
 from collections.abc import Collection, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +79,10 @@ class VGG19(nn.Module):
         self._packed: dict[tuple[str, bool], Tensor] = {}  # see _onednn
         # Each pixel's channels side by side: fast convolutions want them so.
         self.to(memory_format=torch.channels_last)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out of copies what oneDNN alone can read."""
+        return self.__dict__ | {"_packed": {}}
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute the features of some layers, running no deeper than the deepest.
@@ -224,7 +229,6 @@ class VGG19(nn.Module):
             The copy.
         """
         network = copy.deepcopy(self)
-        network._packed = {}
         network.convs.to(torch.bfloat16)
         rounded, rest = _split(self.convs["conv1_1"].weight)
         nine = torch.cat([rounded, rounded, rest], 1)
