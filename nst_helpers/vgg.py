@@ -20,8 +20,6 @@ LAYERS = tuple(
 # VGG-16 has no such layers. A weights file without all three makes them pass their
 # input on.
 NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
-
-
 ONCE = (1, 1)  # stride, dilation and padding of every convolution
 
 
@@ -38,7 +36,8 @@ class VGG19(nn.Module):
     """Name what a network trained on ImageNet sees in a picture.
 
     `vgg(image, ["conv1_1", "conv4_2"])` returns the activations of these layers after
-    their ReLU, as {name: features}. The weights are frozen.
+    their ReLU, as {name: features}. The weights are frozen: once the network has been
+    used, it may not notice a change.
 
     Args:
         weights: "bundled" (in the package, offline: the convolutions of VGG-16),
