@@ -61,7 +61,10 @@ def test_losses_and_gradient_equal_those_of_autograd(weights, size, pooling):
     assert not pixels.requires_grad
 
 
-def test_the_gradient_equals_that_of_torchvisions_network():
+@pytest.mark.parametrize("onednn", [True, False])  # not every computer has it
+def test_the_gradient_equals_that_of_torchvisions_network(onednn, monkeypatch):
+    if not onednn:
+        monkeypatch.setattr("nst_helpers.vgg._has_onednn", lambda x: False)
     vgg, (pixels, photo) = VGG19(), pictures(33, 50)
     content, style = aims(vgg, photo)
     _, gradient = losses_and_gradient(vgg, pixels, photo, content, style, SETTINGS)
