@@ -75,7 +75,7 @@ class VGG19(nn.Module):
             conv.weight.data, conv.bias.data = weight.float(), bias.float()
             self.convs[name] = conv
         self.requires_grad_(False)
-        self._packed: dict[tuple[str, bool], Tensor] = {}  # see _onednn
+        self._packed: dict[tuple[str, bool], tuple[torch.Size, Tensor]] = {}
         # Each pixel's channels side by side: fast convolutions want them so.
         self.to(memory_format=torch.channels_last)
 
@@ -187,17 +187,20 @@ class VGG19(nn.Module):
     def _onednn(self, name: str, x: Tensor, back: bool = False) -> Tensor:
         """Convolve and cut off below 0; or take a gradient back through the kernels.
 
-        oneDNN wants kernels in an order of its own. To bring them into it at every
-        evaluation takes time that does not shrink with the picture: done once.
+        oneDNN wants kernels in an order of its own, which depends on the picture's
+        size. To bring them into it at every evaluation takes time that does not shrink
+        with the picture: done once for a size.
         """
         conv, key = self.convs[name], (name, back)
-        if key not in self._packed:
+        shape, kernels = self._packed.get(key, (None, None))
+        if shape != x.shape:
             kernels = self._turned(name) if back else conv.weight
             pack = torch.ops.mkldnn._reorder_convolution_weight
-            self._packed[key] = pack(kernels, ONCE, ONCE, ONCE)
+            kernels = pack(kernels, ONCE, ONCE, ONCE, 1, x.shape)
+            self._packed[key] = x.shape, kernels
         bias, then = (None, "none") if back else (conv.bias, "relu")
         convolve = torch.ops.mkldnn._convolution_pointwise
-        return convolve(x, self._packed[key], bias, ONCE, ONCE, ONCE, 1, then, [], "")
+        return convolve(x, kernels, bias, ONCE, ONCE, ONCE, 1, then, [], "")
 
     def _unpool(self, gradient: Tensor, below: Tensor) -> Tensor:
         """Hand a gradient back through the pooling between two blocks."""
