@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
 
+from . import winograd
 from .files import InputError
 from .pretrained import read_state
 
@@ -21,6 +22,7 @@ LAYERS = tuple(
 # input on.
 NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
 ONCE = (1, 1)  # stride, dilation and padding of every convolution
+ONEDNN = torch.ops.mkldnn
 
 
 def _has_onednn(x: Tensor) -> bool:
@@ -28,7 +30,7 @@ def _has_onednn(x: Tensor) -> bool:
     if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     if x.dtype == torch.bfloat16:
-        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return ONEDNN._is_mkldnn_bf16_supported()
     return x.dtype == torch.float32
 
 
@@ -75,13 +77,15 @@ class VGG19(nn.Module):
             conv.weight.data, conv.bias.data = weight.float(), bias.float()
             self.convs[name] = conv
         self.requires_grad_(False)
+        # Kernels by (layer, back), made ready for the ways to convolve: see _convolve.
+        self._transformed: dict[tuple[str, bool], Tensor] = {}
         self._packed: dict[tuple[str, bool], tuple[torch.Size, Tensor]] = {}
         # Each pixel's channels side by side: fast convolutions want them so.
         self.to(memory_format=torch.channels_last)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out of copies what oneDNN alone can read."""
-        return self.__dict__ | {"_packed": {}}
+        """Leave out of copies what was made ready."""
+        return self.__dict__ | {"_transformed": {}, "_packed": {}}
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute the features of some layers, running no deeper than the deepest.
@@ -131,8 +135,7 @@ class VGG19(nn.Module):
     def conv_relu(self, name: str, x: Tensor) -> Tensor:
         """Convolve, then cut off below 0: max(0, W ∗ x + b).
 
-        On a processor oneDNN does both in one pass over the memory. It gives no
-        gradient, so where one is recorded they are two.
+        Where no gradient is recorded, the fastest way is taken.
 
         Args:
             name: of the layer, which takes C channels to D.
@@ -141,10 +144,9 @@ class VGG19(nn.Module):
         Returns:
             (1, D, H, W), 0 or more.
         """
-        conv = self.convs[name]
-        if torch.is_grad_enabled() or not _has_onednn(x):
-            return conv(x).relu_()
-        return self._onednn(name, x)
+        if torch.is_grad_enabled():
+            return self.convs[name](x).relu_()
+        return self._convolve(name, x)
 
     def pull_back(
         self, name: str, features: Tensor, gradient: Tensor, below: Tensor
@@ -169,38 +171,51 @@ class VGG19(nn.Module):
         torch.ops.aten.threshold_backward.grad_input(
             gradient, features, 0, grad_input=gradient
         )
-        if _has_onednn(gradient):
-            gradient = self._onednn(name, gradient, back=True)
-        else:
-            gradient = conv2d(gradient, self._turned(name), padding=1)
+        gradient = self._convolve(name, gradient, back=True)
         if name == "conv1_1":
             return gradient.float().contiguous() / self.std
         return self._unpool(gradient, below) if name.endswith("_1") else gradient
 
-    def _turned(self, name: str) -> Tensor:
-        """Return the kernels that take a gradient back: turned by 180°, D to C."""
+    def _convolve(self, name: str, x: Tensor, back: bool = False) -> Tensor:
+        """Convolve and cut off below 0; or take a gradient back through the kernels.
+
+        In float32 Winograd's way is the fastest, else oneDNN, which does both in one
+        pass over the memory. Both want kernels in an order of their own, oneDNN in one
+        that depends on the picture's size. To bring them into it takes time that does
+        not shrink with the picture: done once.
+        """
+        conv, key = self.convs[name], (name, back)
+        bias = None if back else conv.bias
+        by_winograd = winograd.pays(x, conv.weight)
+        if by_winograd and key not in self._transformed:
+            self._transformed[key] = winograd.transform(self._kernels(name, back))
+        if by_winograd:
+            return winograd.convolve(x, self._transformed[key], bias)
+        if not _has_onednn(x):
+            y = conv2d(x, self._kernels(name, back), bias, padding=1)
+            return y if back else y.relu_()
+        if self._packed.get(key, [None])[0] != x.shape:
+            kernels, pack = (
+                self._kernels(name, back),
+                ONEDNN._reorder_convolution_weight,
+            )
+            self._packed[key] = x.shape, pack(kernels, ONCE, ONCE, ONCE, 1, x.shape)
+        kernels, then = self._packed[key][1], "none" if back else "relu"
+        return ONEDNN._convolution_pointwise(
+            x, kernels, bias, ONCE, ONCE, ONCE, 1, then, [], ""
+        )
+
+    def _kernels(self, name: str, back: bool) -> Tensor:
+        """Return the kernels of a layer; or those that take a gradient back.
+
+        The latter are turned by 180° and lead from D channels to C.
+        """
         kernels = self.convs[name].weight
+        if not back:
+            return kernels
         if name == "conv1_1":  # of bfloat16's nine channels, the first are the pixels
             kernels = kernels[:, :3]
         return kernels.flip(2, 3).transpose(0, 1)
-
-    def _onednn(self, name: str, x: Tensor, back: bool = False) -> Tensor:
-        """Convolve and cut off below 0; or take a gradient back through the kernels.
-
-        oneDNN wants kernels in an order of its own, which depends on the picture's
-        size. To bring them into it at every evaluation takes time that does not shrink
-        with the picture: done once for a size.
-        """
-        conv, key = self.convs[name], (name, back)
-        shape, kernels = self._packed.get(key, (None, None))
-        if shape != x.shape:
-            kernels = self._turned(name) if back else conv.weight
-            pack = torch.ops.mkldnn._reorder_convolution_weight
-            kernels = pack(kernels, ONCE, ONCE, ONCE, 1, x.shape)
-            self._packed[key] = x.shape, kernels
-        bias, then = (None, "none") if back else (conv.bias, "relu")
-        convolve = torch.ops.mkldnn._convolution_pointwise
-        return convolve(x, kernels, bias, ONCE, ONCE, ONCE, 1, then, [], "")
 
     def _unpool(self, gradient: Tensor, below: Tensor) -> Tensor:
         """Hand a gradient back through the pooling between two blocks."""
