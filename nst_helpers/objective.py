@@ -34,7 +34,6 @@ def term_weights(settings: Settings) -> dict[str, float]:
     return weights | {"range": RANGE_WEIGHT * sum(weights.values())}
 
 
-@torch.no_grad()
 def losses_and_gradient(
     vgg: VGG19,
     pixels: Tensor,
@@ -61,45 +60,50 @@ def losses_and_gradient(
 
     Source: Gatys et al. 2016, equation 7, with a smoothness and a range term.
     """
-    # The losses are functions of features, Gram matrices and pixels: by these three
-    # autograd differentiates them.
-    layers, features, grams = [], {}, {}
-    for name, f in vgg.walk(pixels, content.keys() | style.keys()):
-        if name in content:
-            features[name] = f.detach()
-        if name in style:
-            grams[name] = gram_matrix(f).float()
-        layers.append((name, f))
-    picture = pixels.detach()
-    inputs = *features.values(), *grams.values(), picture
-    weights, terms = term_weights(settings), {}
-    with torch.enable_grad():
-        for x in inputs:
-            x.requires_grad_()
-        if content:
-            layer_weights = {name: settings.content_layers[name] for name in content}
-            terms["content"] = content_loss(features, content, layer_weights)
-        if style:
-            layer_weights = {name: settings.style_layers[name] for name in style}
-            terms["style"] = weighted_error(grams, style, layer_weights)
-        if weights["tv"]:
-            terms["tv"] = tv_loss(picture, photo)
-        terms["range"] = range_loss(picture)
-        terms["total"] = sum(weights[name] * terms[name] for name in terms)
-        *pulls, of_pixels = torch.autograd.grad(terms["total"], inputs)
-    of_features = dict(zip(features, pulls, strict=False))
-    of_grams = dict(zip(grams, pulls[len(features) :], strict=True))
-    del features, inputs  # the walk back frees them one by one
-    gradient = torch.zeros_like(f if layers else pixels)
-    while layers:
-        name, f = layers.pop()
-        if name in content:
-            gradient += of_features.pop(name)
-        if name in style:
-            _add_pull(gradient, f, of_grams[name])
-        below = layers[-1][1] if layers else pixels
-        gradient = vgg.pull_back(name, f, gradient, below)
-    return {name: term.detach() for name, term in terms.items()}, gradient + of_pixels
+    names = content.keys() | style.keys()
+    with torch.no_grad(), vgg.in_arena(pixels, names):
+        # The losses are functions of features, Gram matrices and pixels: by these three
+        # autograd differentiates them.
+        layers, features, grams = [], {}, {}
+        for name, f in vgg.walk(pixels, names):
+            if name in content:
+                features[name] = f.detach()
+            if name in style:
+                grams[name] = gram_matrix(f).float()
+            layers.append((name, f))
+        picture = pixels.detach()
+        inputs = *features.values(), *grams.values(), picture
+        weights, terms = term_weights(settings), {}
+        with torch.enable_grad():
+            for x in inputs:
+                x.requires_grad_()
+            if content:
+                layer_weights = {
+                    name: settings.content_layers[name] for name in content
+                }
+                terms["content"] = content_loss(features, content, layer_weights)
+            if style:
+                wanted = {name: settings.style_layers[name] for name in style}
+                terms["style"] = weighted_error(grams, style, wanted)
+            if weights["tv"]:
+                terms["tv"] = tv_loss(picture, photo)
+            terms["range"] = range_loss(picture)
+            terms["total"] = sum(weights[name] * terms[name] for name in terms)
+            *pulls, of_pixels = torch.autograd.grad(terms["total"], inputs)
+        of_features = dict(zip(features, pulls, strict=False))
+        of_grams = dict(zip(grams, pulls[len(features) :], strict=True))
+        del features, inputs  # the walk back frees them one by one
+        gradient = torch.zeros_like(f if layers else pixels)
+        while layers:
+            name, f = layers.pop()
+            if name in content:
+                gradient += of_features.pop(name)
+            if name in style:
+                _add_pull(gradient, f, of_grams[name])
+            below = layers[-1][1] if layers else pixels
+            gradient = vgg.pull_back(name, f, gradient, below)
+        gradient = gradient + of_pixels
+    return {name: term.detach() for name, term in terms.items()}, gradient
 
 
 def _add_pull(gradient: Tensor, features: Tensor, of_gram: Tensor) -> None:

@@ -3,13 +3,13 @@
 import copy
 import os
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
+from torch.nn.functional import avg_pool2d, max_pool2d
 
-from . import winograd
+from .fast import FastConvolutions
 from .files import InputError
 from .pretrained import read_state
 
@@ -21,17 +21,6 @@ LAYERS = tuple(
 # VGG-16 has no such layers. A weights file without all three makes them pass their
 # input on.
 NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
-ONCE = (1, 1)  # stride, dilation and padding of every convolution
-ONEDNN = torch.ops.mkldnn
-
-
-def _has_onednn(x: Tensor) -> bool:
-    """Tell whether oneDNN can compute with numbers of this kind, where they are."""
-    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    if x.dtype == torch.bfloat16:
-        return ONEDNN._is_mkldnn_bf16_supported()
-    return x.dtype == torch.float32
 
 
 class VGG19(nn.Module):
@@ -77,15 +66,9 @@ class VGG19(nn.Module):
             conv.weight.data, conv.bias.data = weight.float(), bias.float()
             self.convs[name] = conv
         self.requires_grad_(False)
-        # Kernels by (layer, back), made ready for the ways to convolve: see _convolve.
-        self._transformed: dict[tuple[str, bool], Tensor] = {}
-        self._packed: dict[tuple[str, bool], tuple[torch.Size, Tensor]] = {}
         # Each pixel's channels side by side: fast convolutions want them so.
         self.to(memory_format=torch.channels_last)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out of copies what was made ready."""
-        return self.__dict__ | {"_transformed": {}, "_packed": {}}
+        self._fast = FastConvolutions(self.convs)
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute the features of some layers, running no deeper than the deepest.
@@ -146,7 +129,28 @@ class VGG19(nn.Module):
         """
         if torch.is_grad_enabled():
             return self.convs[name](x).relu_()
-        return self._convolve(name, x)
+        return self._fast(name, x)
+
+    def in_arena(
+        self, image: Tensor, layers: Collection[str]
+    ) -> AbstractContextManager[None]:
+        """Let a walk and its way back use the same memory as the last ones.
+
+        Args:
+            image: as for walk.
+            layers: as for walk.
+
+        Returns:
+            For a with statement; what was computed inside is overwritten in the next.
+        """
+        height, width = image.shape[2:]
+        shapes = []
+        for name, conv in self.convs.items():
+            if name <= max(layers, default=""):  # by block, then by number
+                halvings = int(name[4]) - 1
+                size = height >> halvings, width >> halvings
+                shapes.append(torch.Size((conv.out_channels, *size)))
+        return self._fast.in_arena(shapes, self.convs["conv1_1"].weight)
 
     def pull_back(
         self, name: str, features: Tensor, gradient: Tensor, below: Tensor
@@ -171,51 +175,12 @@ class VGG19(nn.Module):
         torch.ops.aten.threshold_backward.grad_input(
             gradient, features, 0, grad_input=gradient
         )
-        gradient = self._convolve(name, gradient, back=True)
+        if self._fast.arena:
+            self._fast.arena.drop()
+        gradient = self._fast(name, gradient, back=True)
         if name == "conv1_1":
             return gradient.float().contiguous() / self.std
         return self._unpool(gradient, below) if name.endswith("_1") else gradient
-
-    def _convolve(self, name: str, x: Tensor, back: bool = False) -> Tensor:
-        """Convolve and cut off below 0; or take a gradient back through the kernels.
-
-        In float32 Winograd's way is the fastest, else oneDNN, which does both in one
-        pass over the memory. Both want kernels in an order of their own, oneDNN in one
-        that depends on the picture's size. To bring them into it takes time that does
-        not shrink with the picture: done once.
-        """
-        conv, key = self.convs[name], (name, back)
-        bias = None if back else conv.bias
-        by_winograd = winograd.pays(x, conv.weight)
-        if by_winograd and key not in self._transformed:
-            self._transformed[key] = winograd.transform(self._kernels(name, back))
-        if by_winograd:
-            return winograd.convolve(x, self._transformed[key], bias)
-        if not _has_onednn(x):
-            y = conv2d(x, self._kernels(name, back), bias, padding=1)
-            return y if back else y.relu_()
-        if self._packed.get(key, [None])[0] != x.shape:
-            kernels, pack = (
-                self._kernels(name, back),
-                ONEDNN._reorder_convolution_weight,
-            )
-            self._packed[key] = x.shape, pack(kernels, ONCE, ONCE, ONCE, 1, x.shape)
-        kernels, then = self._packed[key][1], "none" if back else "relu"
-        return ONEDNN._convolution_pointwise(
-            x, kernels, bias, ONCE, ONCE, ONCE, 1, then, [], ""
-        )
-
-    def _kernels(self, name: str, back: bool) -> Tensor:
-        """Return the kernels of a layer; or those that take a gradient back.
-
-        The latter are turned by 180° and lead from D channels to C.
-        """
-        kernels = self.convs[name].weight
-        if not back:
-            return kernels
-        if name == "conv1_1":  # of bfloat16's nine channels, the first are the pixels
-            kernels = kernels[:, :3]
-        return kernels.flip(2, 3).transpose(0, 1)
 
     def _unpool(self, gradient: Tensor, below: Tensor) -> Tensor:
         """Hand a gradient back through the pooling between two blocks."""
@@ -226,7 +191,8 @@ class VGG19(nn.Module):
             return spread
         # Each of the four pixels that were averaged gets a quarter; an odd last row or
         # column was left out.
-        spread, (height, width) = torch.empty_like(below), gradient.shape[2:]
+        arena, (height, width) = self._fast.arena, gradient.shape[2:]
+        spread = arena.gradient(below.shape[1:]) if arena else torch.empty_like(below)
         spread[:, :, 2 * height :] = spread[:, :, :, 2 * width :] = 0
         fours = spread[:, :, : 2 * height, : 2 * width]
         fours = fours.unflatten(3, (width, 2)).unflatten(2, (height, 2))

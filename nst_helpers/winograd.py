@@ -73,19 +73,24 @@ def transform(kernels: Tensor) -> Tensor:
     return torch.tensordot(_squared(OF_TAPS), taps, 1)
 
 
-def convolve(x: Tensor, transformed: Tensor, bias: Tensor | None) -> Tensor:
+def convolve(
+    x: Tensor, transformed: Tensor, bias: Tensor | None, result: Tensor | None = None
+) -> Tensor:
     """Convolve with 3×3 kernels, the border padded with 0.
 
     Args:
         x: (1, C, H, W), in channels-last order.
         transformed: (36, C, D), kernels from transform.
         bias: (D,), which is added before all below 0 is cut off; None: neither is done.
+        result: (1, D, H, W), in channels-last order, to be filled; None: a new one.
 
     Returns:
         (1, D, H, W), in channels-last order; off by some millionths.
     """
     (channels, height, width), filters = x.shape[1:], transformed.shape[2]
-    result = torch.empty((1, filters, height, width), memory_format=torch.channels_last)
+    if result is None:
+        shape = 1, filters, height, width
+        result = torch.empty(shape, memory_format=torch.channels_last)
     x, y = x[0].permute(1, 2, 0), result[0].permute(1, 2, 0)
     across = -(-width // 4)
     down = min(-(-height // 4), max(1, SQUARES // across))

@@ -5,9 +5,10 @@ import torch
 from test_vgg import bundled_state, torchvision_features
 
 from nst_helpers import VGG19, Settings, content_loss, gram_matrix, style_loss, tv_loss
+from nst_helpers.fast import has_onednn
 from nst_helpers.losses import range_loss
 from nst_helpers.objective import losses_and_gradient
-from nst_helpers.vgg import LAYERS, _has_onednn
+from nst_helpers.vgg import LAYERS
 
 CONTENT = {"conv1_2": 0.5, "conv3_4": 1.0, "conv4_2": 2.0}
 STYLE = {
@@ -65,7 +66,7 @@ def test_losses_and_gradient_equal_those_of_autograd(weights, size, pooling):
 @pytest.mark.parametrize("onednn", [True, False])  # not every computer has it
 def test_the_gradient_equals_that_of_torchvisions_network(onednn, monkeypatch):
     if not onednn:
-        monkeypatch.setattr("nst_helpers.vgg._has_onednn", lambda x: False)
+        monkeypatch.setattr("nst_helpers.fast.has_onednn", lambda x: False)
     vgg, (pixels, photo) = VGG19(), pictures(33, 50)
     content, style = aims(vgg, photo)
     _, gradient = losses_and_gradient(vgg, pixels, photo, content, style, SETTINGS)
@@ -111,7 +112,7 @@ def test_convolutions_are_the_same_with_and_without_a_gradient():
         torch.testing.assert_close(fused[name], features, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.skipif(not _has_onednn(torch.zeros(1)), reason="no oneDNN here")
+@pytest.mark.skipif(not has_onednn(torch.zeros(1)), reason="no oneDNN here")
 @pytest.mark.parametrize("size", [(48, 64), (128, 85), (170, 256)])
 def test_kernels_are_brought_into_order_once(size, capfd):
     # Which order oneDNN wants depends on the chip and the picture's size. In another

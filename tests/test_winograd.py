@@ -43,6 +43,6 @@ def test_features_are_those_of_the_plain_network():
     plain = vgg(image.requires_grad_(), ["conv2_2", "conv4_2", "conv5_1"])
     with torch.no_grad():
         ours = vgg(image, plain)
-    assert vgg._transformed.keys() >= {("conv2_2", False), ("conv4_2", False)}
+    assert vgg._fast._transformed.keys() >= {("conv2_2", False), ("conv4_2", False)}
     for name, features in plain.items():
         assert (ours[name] - features).norm() < 1e-5 * features.norm()

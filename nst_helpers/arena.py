@@ -1,0 +1,77 @@
+"""Memory for the features and gradients of a large picture, taken once.
+
+A program gives large pieces of memory back to the system as soon as they are free, and
+to get others, page by page, takes time: at 1024 pixels a quarter of an evaluation. And
+what small things are put between them leave holes. So one large piece is kept here.
+Features are stacked in it from the bottom. On the way back the topmost ones are dropped
+one after the other, and above those that are left there is room for two gradients: the
+one that is known, and the one that is being computed from it.
+"""
+
+from itertools import accumulate, pairwise
+
+import torch
+from torch import Tensor
+
+# Smaller pieces are kept by the program itself; malloc's limit is 32 MB at most.
+LARGE = 2**25
+
+
+class Arena:
+    """Hand out memory for one evaluation, and the same again for the next.
+
+    Args:
+        shapes: (C, H, W) of each layer's features, in the order of the walk.
+        kind: their number type.
+    """
+
+    def __init__(self, shapes: list[torch.Size], kind: torch.dtype) -> None:
+        self.shapes = shapes
+        sizes = [shape.numel() for shape in shapes]
+        # Above a layer: its gradient and the one of the layer below.
+        above = [size + below for below, size in pairwise([0, *sizes])]
+        ends = accumulate(sizes)
+        total = max(end + room for end, room in zip(ends, above, strict=True))
+        self._memory = torch.empty(total, dtype=kind)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was handed out."""
+        self._ends, self._is_low = [0], False
+
+    def features(self, shape: torch.Size) -> Tensor:
+        """Place features on top of those that are there.
+
+        Args:
+            shape: (C, H, W).
+
+        Returns:
+            (1, C, H, W), in channels-last order, of any content.
+        """
+        begin = self._ends[-1]
+        self._ends.append(begin + shape.numel())
+        return self._placed(begin, shape)
+
+    def drop(self) -> None:
+        """Give up the topmost features."""
+        self._ends.pop()
+
+    def gradient(self, shape: torch.Size) -> Tensor:
+        """Place a gradient, by turns right above the features and at the far end.
+
+        Args:
+            shape: (C, H, W).
+
+        Returns:
+            (1, C, H, W), in channels-last order, of any content; overwritten by the
+            second gradient after it.
+        """
+        self._is_low = not self._is_low
+        far = len(self._memory) - shape.numel()
+        return self._placed(self._ends[-1] if self._is_low else far, shape)
+
+    def _placed(self, begin: int, shape: torch.Size) -> Tensor:
+        """Return a piece of the memory as a tensor."""
+        channels, height, width = shape
+        piece = self._memory[begin : begin + shape.numel()]
+        return piece.view(1, height, width, channels).permute(0, 3, 1, 2)

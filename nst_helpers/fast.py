@@ -1,0 +1,135 @@
+"""Convolutions as fast as the processor can do them, where no gradient is recorded."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from . import winograd
+from .arena import LARGE, Arena
+
+ONCE = (1, 1)  # stride, dilation and padding of every convolution
+ONEDNN = torch.ops.mkldnn
+
+
+def has_onednn(x: Tensor) -> bool:
+    """Tell whether oneDNN can compute with numbers of this kind, where they are.
+
+    Args:
+        x: any tensor.
+
+    Returns:
+        True on most processors, for float32; for bfloat16 if the chip knows it.
+    """
+    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    if x.dtype == torch.bfloat16:
+        return ONEDNN._is_mkldnn_bf16_supported()
+    return x.dtype == torch.float32
+
+
+class FastConvolutions:
+    """Do a network's convolutions, forward and back.
+
+    In float32 Winograd's way is the fastest. Otherwise it is oneDNN, which convolves
+    and cuts off in one pass over the memory. Both want kernels in an order of their
+    own, oneDNN in one that depends on the picture's size. To bring them into it takes
+    time that does not shrink with the picture: it is done once.
+
+    Args:
+        convs: {layer: convolution of 3×3}.
+    """
+
+    def __init__(self, convs: nn.ModuleDict) -> None:
+        self._convs = convs
+        self._transformed: dict[tuple[str, bool], Tensor] = {}  # for Winograd's way
+        self._packed: dict[tuple[str, bool], tuple[torch.Size, Tensor]] = {}  # oneDNN's
+        self.arena: Arena | None = None
+        self._last_arena: Arena | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out of copies all but the network's own kernels."""
+        return FastConvolutions, (self._convs,)
+
+    @contextmanager
+    def in_arena(self, shapes: list[torch.Size], x: Tensor) -> Iterator[None]:
+        """Keep the features of a walk, and the gradients of the way back, in one place.
+
+        Does nothing for small pictures, or without oneDNN.
+
+        Args:
+            shapes: (C, H, W) of each convolution's result, in the order of the walk.
+            x: any tensor, where and of the kind that these will be.
+        """
+        largest = max((shape.numel() for shape in shapes), default=0)
+        if largest * x.element_size() < LARGE or not has_onednn(x):
+            self._last_arena = None
+        elif self._last_arena is None or self._last_arena.shapes != shapes:
+            self._last_arena = None  # before another is taken
+            self._last_arena = Arena(shapes, x.dtype)
+        else:
+            self._last_arena.clear()
+        self.arena = self._last_arena
+        try:
+            yield
+        finally:
+            self.arena = None
+
+    def __call__(self, name: str, x: Tensor, back: bool = False) -> Tensor:
+        """Convolve and cut off below 0; or take a gradient back through the kernels.
+
+        Args:
+            name: of the layer, which takes C channels to D.
+            x: (1, C, H, W); or a gradient, (1, D, H, W).
+            back: which of the two.
+
+        Returns:
+            (1, D, H, W), 0 or more; or the gradient by what was given, (1, C, H, W).
+        """
+        conv, key = self._convs[name], (name, back)
+        bias = None if back else conv.bias
+        result = self._place(name, x, back)
+        if winograd.pays(x, conv.weight):
+            if key not in self._transformed:
+                self._transformed[key] = winograd.transform(self._kernels(name, back))
+            return winograd.convolve(x, self._transformed[key], bias, result)
+        if not has_onednn(x):
+            y = conv2d(x, self._kernels(name, back), bias, padding=1)
+            return y if back else y.relu_()
+        if self._packed.get(key, [None])[0] != x.shape:
+            order = ONEDNN._reorder_convolution_weight
+            kernels = order(self._kernels(name, back), ONCE, ONCE, ONCE, 1, x.shape)
+            self._packed[key] = x.shape, kernels
+        given = x, self._packed[key][1], bias, ONCE, ONCE, ONCE, 1
+        if result is None:
+            then = "none" if back else "relu"
+            return ONEDNN._convolution_pointwise(*given, then, [], "")
+        # oneDNN writes into memory that it is given by adding to what stands there.
+        add, then = ("add", 1), None if back else "relu"
+        result.zero_()
+        return ONEDNN._convolution_pointwise_.binary(result, *given, *add, then, [], "")
+
+    def _place(self, name: str, x: Tensor, back: bool) -> Tensor | None:
+        """Find a place for the result, if there is an arena."""
+        if self.arena is None:
+            return None
+        conv, (height, width) = self._convs[name], x.shape[2:]
+        if not back:
+            return self.arena.features(torch.Size((conv.out_channels, height, width)))
+        channels = 3 if name == "conv1_1" else conv.in_channels
+        return self.arena.gradient(torch.Size((channels, height, width)))
+
+    def _kernels(self, name: str, back: bool) -> Tensor:
+        """Return the kernels of a layer; or those that take a gradient back.
+
+        The latter are turned by 180° and lead from D channels to C.
+        """
+        kernels = self._convs[name].weight
+        if not back:
+            return kernels
+        if name == "conv1_1":  # of bfloat16's nine channels, the first are the pixels
+            kernels = kernels[:, :3]
+        return kernels.flip(2, 3).transpose(0, 1)
