@@ -93,9 +93,12 @@ class FastConvolutions:
         bias = None if back else conv.bias
         result = self._place(name, x, back)
         if winograd.pays(x, conv.weight):
-            if key not in self._transformed:
-                self._transformed[key] = winograd.transform(self._kernels(name, back))
-            return winograd.convolve(x, self._transformed[key], bias, result)
+            kernels = self._transformed.get(key)
+            if kernels is None:
+                kernels = winograd.transform(self._kernels(name, back))
+                if winograd.squares(x) < winograd.MANY:  # else memory counts more
+                    self._transformed[key] = kernels
+            return winograd.convolve(x, kernels, bias, result)
         if not has_onednn(x):
             y = conv2d(x, self._kernels(name, back), bias, padding=1)
             return y if back else y.relu_()

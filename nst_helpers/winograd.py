@@ -43,6 +43,7 @@ SQUARES = 200  # at a time, so that they stay in the processor's cache
 # With fewer pairs of channels, or fewer squares, it does not pay.
 PAIRS = 128 * 128
 FEWEST = 16
+MANY = 500  # from here on, to transform kernels again takes little of the time
 
 
 def pays(x: Tensor, kernels: Tensor) -> bool:
@@ -55,9 +56,20 @@ def pays(x: Tensor, kernels: Tensor) -> bool:
     Returns:
         True for float32 on a processor, and channels and pixels enough.
     """
-    squares = -(-x.shape[2] // 4) * -(-x.shape[3] // 4)
-    enough = kernels[:, :, 0, 0].numel() >= PAIRS and squares >= FEWEST
+    enough = kernels[:, :, 0, 0].numel() >= PAIRS and squares(x) >= FEWEST
     return x.device.type == "cpu" and x.dtype == torch.float32 and enough
+
+
+def squares(x: Tensor) -> int:
+    """Count the squares of 4×4 results.
+
+    Args:
+        x: (1, C, H, W).
+
+    Returns:
+        How many cover H×W.
+    """
+    return -(-x.shape[2] // 4) * -(-x.shape[3] // 4)
 
 
 def transform(kernels: Tensor) -> Tensor:
@@ -67,9 +79,9 @@ def transform(kernels: Tensor) -> Tensor:
         kernels: (D, C, 3, 3).
 
     Returns:
-        (36, C, D).
+        (36, D, C).
     """
-    taps = kernels.permute(2, 3, 1, 0).flatten(0, 1)  # (9, C, D)
+    taps = kernels.permute(2, 3, 0, 1).flatten(0, 1)  # (9, D, C)
     return torch.tensordot(_squared(OF_TAPS), taps, 1)
 
 
@@ -80,14 +92,14 @@ def convolve(
 
     Args:
         x: (1, C, H, W), in channels-last order.
-        transformed: (36, C, D), kernels from transform.
+        transformed: (36, D, C), kernels from transform.
         bias: (D,), which is added before all below 0 is cut off; None: neither is done.
         result: (1, D, H, W), in channels-last order, to be filled; None: a new one.
 
     Returns:
         (1, D, H, W), in channels-last order; off by some millionths.
     """
-    (channels, height, width), filters = x.shape[1:], transformed.shape[2]
+    (channels, height, width), filters = x.shape[1:], transformed.shape[1]
     if result is None:
         shape = 1, filters, height, width
         result = torch.empty(shape, memory_format=torch.channels_last)
@@ -99,7 +111,7 @@ def convolve(
     pixels, values = x.new_empty(2, 36, down * across * channels)
     products = x.new_empty(36, down * across, filters)
     fours = x.new_empty(4, 4, down, across, filters)
-    squares = x.new_empty(4 * down, 4 * across, filters)
+    joined = x.new_empty(4 * down, 4 * across, filters)
     # Windows of 6 pixels a side, which overlap by 2; and the order of the results.
     windows = strip.unfold(0, 6, 4).unfold(1, 6, 4).permute(3, 4, 0, 1, 2)
     in_order = fours.permute(2, 0, 3, 1, 4)
@@ -110,14 +122,14 @@ def convolve(
         strip[above + len(rows) :] = 0
         pixels.view(windows.shape).copy_(windows)
         torch.mm(of_pixels, pixels, out=values)
-        torch.bmm(values.view(36, -1, channels), transformed, out=products)
+        torch.bmm(values.view(36, -1, channels), transformed.mT, out=products)
         torch.mm(of_products, products.view(36, -1), out=fours.view(16, -1))
-        squares.view(in_order.shape).copy_(in_order)
+        joined.view(in_order.shape).copy_(in_order)
         rows = y[top : top + 4 * down]
         if bias is None:
-            rows.copy_(squares[: len(rows), :width])
+            rows.copy_(joined[: len(rows), :width])
         else:
-            torch.add(squares[: len(rows), :width], bias, out=rows).relu_()
+            torch.add(joined[: len(rows), :width], bias, out=rows).relu_()
     return result
 
 
