@@ -17,10 +17,10 @@ from .settings import Settings
 # features; L-BFGS holds its history and more pictures on the way, in float32. To look
 # at a painting takes fewer. On top come the network and what lies about. Measured:
 # make bench compares.
-FEATURES = 340
+FEATURES = 280
 OF_PAINTING = 140
-PICTURES = 24
-NETWORK = 0.5  # GB
+PICTURES = 28
+NETWORK = 0.55  # GB
 TRIAL = 16  # pixels a side: kept small for chips that are slow at bfloat16
 
 

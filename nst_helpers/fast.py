@@ -72,8 +72,8 @@ class FastConvolutions:
             self._last_arena = Arena(shapes, x.dtype)
         else:
             self._last_arena.clear()
-        self.arena = self._last_arena
         try:
+            self.arena = self._last_arena
             yield
         finally:
             self.arena = None

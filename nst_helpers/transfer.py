@@ -30,7 +30,6 @@ FIRST_MOVE = 0.02  # of a variable, on average; PyTorch's own first trial is sho
 PATIENCE = 5  # evaluations in one step, before we blame the rounding
 # What a checkpoint holds besides pictures, settings and optimiser.
 SAVED = ("_best", "_known", "_bent", "_quick", "_seconds", "_evaluations")
-SLOWER = 1e7  # pixels from which on each would take twice as long; see make bench
 SMALL = 120_000  # pixels of the trial run that forecasts the time of a large one
 
 
@@ -626,8 +625,6 @@ def forecast(
     coarse, seconds = _coarse_steps(settings), 0.0
     for i in range(settings.scales):
         steps = coarse if i else settings.steps - (settings.scales - 1) * coarse
-        # The time of a step grows like the number of pixels, and a little faster: to
-        # get memory from the system in large pieces takes time as well.
-        n = large / 4**i
-        seconds += n / small * (1 + n / SLOWER) * a_step * (steps + 1)
+        # The time of a step grows like the number of pixels.
+        seconds += large / 4**i / small * a_step * (steps + 1)
     return seconds, memory_needed(photo, paintings, settings)

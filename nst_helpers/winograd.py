@@ -7,7 +7,7 @@ both there, multiply the 6 pairs, and turn the products into the 4 results. The 
 and the last are sums with small fixed weights, the three matrices below. In two
 dimensions it is 36 multiplications for 4×4 results, instead of 144, and for all
 channels and squares together 36 products of matrices, which is what processors are
-best at. Without 16-bit arithmetic, painting takes two thirds of the time.
+best at. On a chip with AVX2, an evaluation at 512 pixels takes two thirds of the time.
 
 Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", CVPR,
 section 4.

@@ -77,6 +77,27 @@ def test_the_gradient_equals_that_of_torchvisions_network(onednn, monkeypatch):
     assert (gradient - expected).norm() < 1e-3 * expected.norm()
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("size", SIZES)
+def test_in_an_arena_the_results_are_the_same(size, pooling, kind, monkeypatch):
+    vgg, (pixels, photo) = VGG19(pooling=pooling), pictures(*size)
+    content, style = aims(vgg, photo)
+    if kind == torch.bfloat16:
+        vgg = vgg.in_bfloat16()
+    found = []
+    for limit in (2**25, 0):  # without, and with one
+        monkeypatch.setattr("nst_helpers.fast.LARGE", limit)
+        for picture in (pixels, photo):  # the second one overwrites the first
+            given = vgg, picture, photo, content, style, SETTINGS
+            found.append(losses_and_gradient(*given))
+    used = vgg._fast._last_arena is not None
+    assert used == has_onednn(vgg.convs["conv1_1"].weight)
+    for (losses, gradient), (again, same) in zip(found[:2], found[2:], strict=True):
+        assert losses["total"].item() == pytest.approx(again["total"].item(), rel=1e-6)
+        torch.testing.assert_close(same, gradient, rtol=1e-5, atol=1e-7)
+
+
 def test_in_bfloat16_pixels_and_first_kernels_are_not_rounded():
     vgg, (pixels, photo) = VGG19(), pictures(64, 48)
     content, style = aims(vgg, photo)

@@ -525,7 +525,7 @@ def test_the_gradient_of_the_variables_equals_finite_differences(photo, painting
 
 def test_the_variables_are_more_equally_stiff_than_pixels(photo, painting, monkeypatch):
     """The claim of scale_frequencies, measured along random waves."""
-    transfer, _ = run(photo, painting, size=128, steps=20)
+    transfer, _ = run(photo, painting, size=128, steps=10)
     height, width = transfer.image.shape[2:]
     down, right = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)
     frequency = np.hypot(down, right)
@@ -536,7 +536,7 @@ def test_the_variables_are_more_equally_stiff_than_pixels(photo, painting, monke
         random = np.random.default_rng(0).normal(size=(height, width))
         waves = np.fft.irfft2(np.fft.rfft2(random) * band, s=(height, width))
         v = torch.tensor(waves / waves.std(), dtype=torch.float32).expand(1, 3, -1, -1)
-        v = 0.002 * v * torch.tensor(colours[colour]).view(3, 1, 1)
+        v = 0.005 * v * torch.tensor(colours[colour]).view(3, 1, 1)
         sides = []
         for sign in (1, -1):
             transfer._variables.data.copy_(sign * v)
