@@ -122,6 +122,7 @@ class FastConvolutions:
         conv, (height, width) = self._convs[name], x.shape[2:]
         if not back:
             return self.arena.features(torch.Size((conv.out_channels, height, width)))
+        self.arena.drop()  # this layer's features: the way back has passed them
         channels = 3 if name == "conv1_1" else conv.in_channels
         return self.arena.gradient(torch.Size((channels, height, width)))
 

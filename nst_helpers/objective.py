@@ -78,10 +78,8 @@ def losses_and_gradient(
             for x in inputs:
                 x.requires_grad_()
             if content:
-                layer_weights = {
-                    name: settings.content_layers[name] for name in content
-                }
-                terms["content"] = content_loss(features, content, layer_weights)
+                wanted = {name: settings.content_layers[name] for name in content}
+                terms["content"] = content_loss(features, content, wanted)
             if style:
                 wanted = {name: settings.style_layers[name] for name in style}
                 terms["style"] = weighted_error(grams, style, wanted)

@@ -175,8 +175,6 @@ class VGG19(nn.Module):
         torch.ops.aten.threshold_backward.grad_input(
             gradient, features, 0, grad_input=gradient
         )
-        if self._fast.arena:
-            self._fast.arena.drop()
         gradient = self._fast(name, gradient, back=True)
         if name == "conv1_1":
             return gradient.float().contiguous() / self.std

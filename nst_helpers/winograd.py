@@ -13,6 +13,8 @@ Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks"
 section 4.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -69,7 +71,7 @@ def squares(x: Tensor) -> int:
     Returns:
         How many cover H×W.
     """
-    return -(-x.shape[2] // 4) * -(-x.shape[3] // 4)
+    return math.ceil(x.shape[2] / 4) * math.ceil(x.shape[3] / 4)
 
 
 def transform(kernels: Tensor) -> Tensor:
@@ -104,8 +106,8 @@ def convolve(
         shape = 1, filters, height, width
         result = torch.empty(shape, memory_format=torch.channels_last)
     x, y = x[0].permute(1, 2, 0), result[0].permute(1, 2, 0)
-    across = -(-width // 4)
-    down = min(-(-height // 4), max(1, SQUARES // across))
+    across = math.ceil(width / 4)
+    down = min(math.ceil(height / 4), max(1, SQUARES // across))
     # These are written over again and again: new memory each time would take longer.
     strip = x.new_zeros(4 * down + 2, 4 * across + 2, channels)
     pixels, values = x.new_empty(2, 36, down * across * channels)

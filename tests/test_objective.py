@@ -5,6 +5,7 @@ import torch
 from test_vgg import bundled_state, torchvision_features
 
 from nst_helpers import VGG19, Settings, content_loss, gram_matrix, style_loss, tv_loss
+from nst_helpers.arena import LARGE
 from nst_helpers.fast import has_onednn
 from nst_helpers.losses import range_loss
 from nst_helpers.objective import losses_and_gradient
@@ -86,7 +87,7 @@ def test_in_an_arena_the_results_are_the_same(size, pooling, kind, monkeypatch):
     if kind == torch.bfloat16:
         vgg = vgg.in_bfloat16()
     found = []
-    for limit in (2**25, 0):  # without, and with one
+    for limit in (LARGE, 0):  # without, and with one
         monkeypatch.setattr("nst_helpers.fast.LARGE", limit)
         for picture in (pixels, photo):  # the second one overwrites the first
             given = vgg, picture, photo, content, style, SETTINGS
