@@ -45,8 +45,8 @@ class FastConvolutions:
 
     def __init__(self, convs: nn.ModuleDict) -> None:
         self._convs = convs
-        self._transformed: dict[tuple[str, bool], Tensor] = {}  # for Winograd's way
-        self._packed: dict[tuple[str, bool], tuple[torch.Size, Tensor]] = {}  # oneDNN's
+        # Kernels in the order that a picture's size asks for.
+        self._packed: dict[tuple[str, bool], tuple[torch.Size, Tensor]] = {}
         self.arena: Arena | None = None
         self._last_arena: Arena | None = None
 
@@ -89,24 +89,15 @@ class FastConvolutions:
         Returns:
             (1, D, H, W), 0 or more; or the gradient by what was given, (1, C, H, W).
         """
-        conv, key = self._convs[name], (name, back)
-        bias = None if back else conv.bias
-        result = self._place(name, x, back)
-        if winograd.pays(x, conv.weight):
-            kernels = self._transformed.get(key)
-            if kernels is None:
-                kernels = winograd.transform(self._kernels(name, back))
-                if winograd.squares(x) < winograd.MANY:  # else memory counts more
-                    self._transformed[key] = kernels
-            return winograd.convolve(x, kernels, bias, result)
+        bias = None if back else self._convs[name].bias
         if not has_onednn(x):
             y = conv2d(x, self._kernels(name, back), bias, padding=1)
             return y if back else y.relu_()
-        if self._packed.get(key, [None])[0] != x.shape:
-            order = ONEDNN._reorder_convolution_weight
-            kernels = order(self._kernels(name, back), ONCE, ONCE, ONCE, 1, x.shape)
-            self._packed[key] = x.shape, kernels
-        given = x, self._packed[key][1], bias, ONCE, ONCE, ONCE, 1
+        kernels = self._ordered(name, x, back)
+        result = self._place(name, x, back)
+        if winograd.pays(x, self._convs[name].weight):
+            return winograd.convolve(x, kernels, bias, result)
+        given = x, kernels, bias, ONCE, ONCE, ONCE, 1
         if result is None:
             then = "none" if back else "relu"
             return ONEDNN._convolution_pointwise(*given, then, [], "")
@@ -125,6 +116,24 @@ class FastConvolutions:
         self.arena.drop()  # this layer's features: the way back has passed them
         channels = 3 if name == "conv1_1" else conv.in_channels
         return self.arena.gradient(torch.Size((channels, height, width)))
+
+    def _ordered(self, name: str, x: Tensor, back: bool) -> Tensor:
+        """Return kernels in the order that the way to convolve x asks for."""
+        key = name, back
+        size, kernels = self._packed.get(key, (None, None))
+        if size == x.shape:
+            return kernels
+        self._packed.pop(key, None)
+        kernels = self._kernels(name, back)
+        if winograd.pays(x, self._convs[name].weight):
+            kernels = winograd.transform(kernels, x)
+            if winograd.squares(x) >= winograd.MANY:
+                return kernels  # to be made again: memory counts more
+        else:
+            order = ONEDNN._reorder_convolution_weight
+            kernels = order(kernels, ONCE, ONCE, ONCE, 1, x.shape)
+        self._packed[key] = x.shape, kernels
+        return kernels
 
     def _kernels(self, name: str, back: bool) -> Tensor:
         """Return the kernels of a layer; or those that take a gradient back.

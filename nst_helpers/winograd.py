@@ -18,6 +18,7 @@ import math
 import torch
 from torch import Tensor
 
+ONCE = (0, 0), (1, 1), (1, 1)  # padding, stride, dilation
 # From 6 pixels, 3 taps and 6 products; the two-dimensional ones are their squares.
 OF_PIXELS = [
     [4, 0, -5, 0, 1, 0],
@@ -41,25 +42,25 @@ OF_PRODUCTS = [
     [0, 1, 1, 4, 4, 0],
     [0, 1, -1, 8, -8, 1],
 ]
-SQUARES = 200  # at a time, so that they stay in the processor's cache
+SQUARES = 100  # at a time, so that they stay in the processor's cache
 # With fewer pairs of channels, or fewer squares, it does not pay.
-PAIRS = 128 * 128
-FEWEST = 16
+PAIRS = 64 * 128
+FEWEST = 6
 MANY = 500  # from here on, to transform kernels again takes little of the time
 
 
 def pays(x: Tensor, kernels: Tensor) -> bool:
-    """Tell whether Winograd's way is the faster one.
+    """Tell whether Winograd's way is the faster one, where there is oneDNN.
 
     Args:
         x: (1, C, H, W), to be convolved.
         kernels: (D, C, 3, 3).
 
     Returns:
-        True for float32 on a processor, and channels and pixels enough.
+        True for float32, and channels and pixels enough.
     """
     enough = kernels[:, :, 0, 0].numel() >= PAIRS and squares(x) >= FEWEST
-    return x.device.type == "cpu" and x.dtype == torch.float32 and enough
+    return x.dtype == torch.float32 and enough
 
 
 def squares(x: Tensor) -> int:
@@ -74,17 +75,21 @@ def squares(x: Tensor) -> int:
     return math.ceil(x.shape[2] / 4) * math.ceil(x.shape[3] / 4)
 
 
-def transform(kernels: Tensor) -> Tensor:
-    """Evaluate kernels at the 36 points.
+def transform(kernels: Tensor, x: Tensor) -> Tensor:
+    """Evaluate kernels at the 36 points, and bring them into oneDNN's order.
 
     Args:
         kernels: (D, C, 3, 3).
+        x: (1, C, H, W), of the size that they are for.
 
     Returns:
-        (36, D, C).
+        (36·D, C, 1, 1), for convolve.
     """
     taps = kernels.permute(2, 3, 0, 1).flatten(0, 1)  # (9, D, C)
-    return torch.tensordot(_squared(OF_TAPS), taps, 1)
+    values = torch.tensordot(_squared(OF_TAPS), taps, 1).flatten(0, 1)
+    size = 1, 36 * x.shape[1], *_strip(x)
+    order = torch.ops.mkldnn._reorder_convolution_weight
+    return order(values[:, :, None, None], *ONCE, 36, size)
 
 
 def convolve(
@@ -94,38 +99,43 @@ def convolve(
 
     Args:
         x: (1, C, H, W), in channels-last order.
-        transformed: (36, D, C), kernels from transform.
+        transformed: (36·D, C, 1, 1), kernels from transform.
         bias: (D,), which is added before all below 0 is cut off; None: neither is done.
         result: (1, D, H, W), in channels-last order, to be filled; None: a new one.
 
     Returns:
         (1, D, H, W), in channels-last order; off by some millionths.
     """
-    (channels, height, width), filters = x.shape[1:], transformed.shape[1]
+    (channels, height, width), filters = x.shape[1:], len(transformed) // 36
     if result is None:
         shape = 1, filters, height, width
         result = torch.empty(shape, memory_format=torch.channels_last)
+    down, across = _strip(x)
     x, y = x[0].permute(1, 2, 0), result[0].permute(1, 2, 0)
-    across = math.ceil(width / 4)
-    down = min(math.ceil(height / 4), max(1, SQUARES // across))
     # These are written over again and again: new memory each time would take longer.
     strip = x.new_zeros(4 * down + 2, 4 * across + 2, channels)
-    pixels, values = x.new_empty(2, 36, down * across * channels)
-    products = x.new_empty(36, down * across, filters)
-    fours = x.new_empty(4, 4, down, across, filters)
+    pixels, values = x.new_empty(2, down * across, 36, channels)
+    fours = x.new_empty(down * across, 16, filters)
     joined = x.new_empty(4 * down, 4 * across, filters)
     # Windows of 6 pixels a side, which overlap by 2; and the order of the results.
-    windows = strip.unfold(0, 6, 4).unfold(1, 6, 4).permute(3, 4, 0, 1, 2)
-    in_order = fours.permute(2, 0, 3, 1, 4)
-    of_pixels, of_products = _squared(OF_PIXELS), _squared(OF_PRODUCTS)
+    windows = strip.unfold(0, 6, 4).unfold(1, 6, 4).permute(0, 1, 3, 4, 2)
+    in_order = fours.view(down, across, 4, 4, filters).transpose(1, 2)
+    of_pixels, of_products = (
+        _squared(weights).expand(down * across, -1, -1)
+        for weights in (OF_PIXELS, OF_PRODUCTS)
+    )
     for top in range(0, height, 4 * down):
         rows, above = x[max(0, top - 1) : top + 4 * down + 1], int(top == 0)
         strip[above : above + len(rows), 1 : width + 1] = rows
         strip[above + len(rows) :] = 0
         pixels.view(windows.shape).copy_(windows)
-        torch.mm(of_pixels, pixels, out=values)
-        torch.bmm(values.view(36, -1, channels), transformed.mT, out=products)
-        torch.mm(of_products, products.view(36, -1), out=fours.view(16, -1))
+        torch.bmm(of_pixels, pixels, out=values)
+        # The 36 products of matrices: a convolution of 1×1 in as many groups.
+        groups = values.view(1, down, across, -1).permute(0, 3, 1, 2)
+        given = groups, transformed, None, *ONCE, 36, "none", [], ""
+        products = torch.ops.mkldnn._convolution_pointwise(*given)
+        products = products.permute(0, 2, 3, 1).view(-1, 36, filters)
+        torch.bmm(of_products, products, out=fours)
         joined.view(in_order.shape).copy_(in_order)
         rows = y[top : top + 4 * down]
         if bias is None:
@@ -133,6 +143,12 @@ def convolve(
         else:
             torch.add(joined[: len(rows), :width], bias, out=rows).relu_()
     return result
+
+
+def _strip(x: Tensor) -> tuple[int, int]:
+    """Count the squares, down and across, that are done at a time."""
+    across = math.ceil(x.shape[3] / 4)
+    return min(math.ceil(x.shape[2] / 4), max(1, SQUARES // across)), across
 
 
 def _squared(weights: list[list[float]]) -> Tensor:

@@ -136,9 +136,10 @@ def test_convolutions_are_the_same_with_and_without_a_gradient():
 
 @pytest.mark.skipif(not has_onednn(torch.zeros(1)), reason="no oneDNN here")
 @pytest.mark.parametrize("size", [(48, 64), (128, 85), (170, 256)])
-def test_kernels_are_brought_into_order_once(size, capfd):
+def test_kernels_are_brought_into_order_once(size, capfd, monkeypatch):
     # Which order oneDNN wants depends on the chip and the picture's size. In another
     # one, each evaluation at 256 pixels took three times as long on a chip with AVX2.
+    monkeypatch.setattr("nst_helpers.winograd.MANY", 10**9)  # keep those too
     vgg, (pixels, photo) = VGG19(), pictures(*size)
     given = vgg, pixels, photo, *aims(vgg, photo), SETTINGS
     losses_and_gradient(*given)
@@ -146,7 +147,7 @@ def test_kernels_are_brought_into_order_once(size, capfd):
         losses_and_gradient(*given)
     done = [line for line in capfd.readouterr().out.splitlines() if "exec" in line]
     assert any(",convolution," in line for line in done)
-    assert not [line for line in done if ",reorder," in line and "x3x3" in line]
+    assert not [line for line in done if ",reorder," in line]
 
 
 def test_no_layer_is_computed_below_the_deepest():
