@@ -5,7 +5,9 @@ to get others, page by page, takes time: at 1024 pixels a quarter of an evaluati
 what small things are put between them leave holes. So one large piece is kept here.
 Features are stacked in it from the bottom. On the way back the topmost ones are dropped
 one after the other, and above those that are left there is room for two gradients: the
-one that is known, and the one that is being computed from it.
+one that is known, and the one that is being computed from it. The first layer's
+features, a fourth of all and the cheapest, are not kept: they lie where a gradient
+would, and are computed again.
 """
 
 from itertools import accumulate, pairwise
@@ -30,16 +32,16 @@ class Arena:
         sizes = [shape.numel() for shape in shapes]
         # Above a layer: its gradient and the one of the layer below.
         above = [size + below for below, size in pairwise([0, *sizes])]
-        ends = accumulate(sizes)
+        ends = accumulate([0, *sizes[1:]])
         total = max(end + room for end, room in zip(ends, above, strict=True))
         self._memory = torch.empty(total, dtype=kind)
         self.clear()
 
     def clear(self) -> None:
         """Forget what was handed out."""
-        self._ends, self._is_low = [0], False
+        self._ends, self._is_low = [0], True
 
-    def features(self, shape: torch.Size) -> Tensor:
+    def stack(self, shape: torch.Size) -> Tensor:
         """Place features on top of those that are there.
 
         Args:
@@ -53,18 +55,18 @@ class Arena:
         return self._placed(begin, shape)
 
     def drop(self) -> None:
-        """Give up the topmost features."""
+        """Take the topmost features off the stack."""
         self._ends.pop()
 
-    def gradient(self, shape: torch.Size) -> Tensor:
-        """Place a gradient, by turns right above the features and at the far end.
+    def lend(self, shape: torch.Size) -> Tensor:
+        """Place what goes soon, by turns at the far end and right above the stack.
 
         Args:
             shape: (C, H, W).
 
         Returns:
             (1, C, H, W), in channels-last order, of any content; overwritten by the
-            second gradient after it.
+            second one after it.
         """
         self._is_low = not self._is_low
         far = len(self._memory) - shape.numel()

@@ -13,6 +13,9 @@ from .arena import LARGE, Arena
 
 ONCE = (1, 1)  # stride, dilation and padding of every convolution
 ONEDNN = torch.ops.mkldnn
+# Winograd's kernels fill 0.4 GB. For pictures with more squares of 4×4 pixels than this
+# to make them again takes little of the time, and memory counts more.
+MANY = 25_000
 
 
 def has_onednn(x: Tensor) -> bool:
@@ -55,7 +58,7 @@ class FastConvolutions:
         return FastConvolutions, (self._convs,)
 
     @contextmanager
-    def in_arena(self, shapes: list[torch.Size], x: Tensor) -> Iterator[None]:
+    def in_arena(self, shapes: list[torch.Size], x: Tensor) -> Iterator[bool]:
         """Keep the features of a walk, and the gradients of the way back, in one place.
 
         Does nothing for small pictures, or without oneDNN.
@@ -63,6 +66,9 @@ class FastConvolutions:
         Args:
             shapes: (C, H, W) of each convolution's result, in the order of the walk.
             x: any tensor, where and of the kind that these will be.
+
+        Yields:
+            True if they are kept so, all but the first layer's features.
         """
         largest = max((shape.numel() for shape in shapes), default=0)
         if largest * x.element_size() < LARGE or not has_onednn(x):
@@ -74,7 +80,7 @@ class FastConvolutions:
             self._last_arena.clear()
         try:
             self.arena = self._last_arena
-            yield
+            yield self.arena is not None
         finally:
             self.arena = None
 
@@ -111,11 +117,13 @@ class FastConvolutions:
         if self.arena is None:
             return None
         conv, (height, width) = self._convs[name], x.shape[2:]
+        shape = torch.Size((conv.out_channels, height, width))
+        if name == "conv1_1":  # the gradient by the pixels is a small one
+            return None if back else self.arena.lend(shape)
         if not back:
-            return self.arena.features(torch.Size((conv.out_channels, height, width)))
+            return self.arena.stack(shape)
         self.arena.drop()  # this layer's features: the way back has passed them
-        channels = 3 if name == "conv1_1" else conv.in_channels
-        return self.arena.gradient(torch.Size((channels, height, width)))
+        return self.arena.lend(torch.Size((conv.in_channels, height, width)))
 
     def _ordered(self, name: str, x: Tensor, back: bool) -> Tensor:
         """Return kernels in the order that the way to convolve x asks for."""
@@ -127,8 +135,8 @@ class FastConvolutions:
         kernels = self._kernels(name, back)
         if winograd.pays(x, self._convs[name].weight):
             kernels = winograd.transform(kernels, x)
-            if winograd.squares(x) >= winograd.MANY:
-                return kernels  # to be made again: memory counts more
+            if winograd.squares(x) << 2 * int(name[4]) - 2 > MANY:
+                return kernels  # to be made again
         else:
             order = ONEDNN._reorder_convolution_weight
             kernels = order(kernels, ONCE, ONCE, ONCE, 1, x.shape)

@@ -61,16 +61,18 @@ def losses_and_gradient(
     Source: Gatys et al. 2016, equation 7, with a smoothness and a range term.
     """
     names = content.keys() | style.keys()
-    with torch.no_grad(), vgg.in_arena(pixels, names):
+    with torch.no_grad(), vgg.in_arena(pixels, names) as is_large:
         # The losses are functions of features, Gram matrices and pixels: by these three
         # autograd differentiates them.
         layers, features, grams = [], {}, {}
         for name, f in vgg.walk(pixels, names):
+            # The first layer of a large picture is not kept but computed again.
+            is_kept = not (is_large and name == "conv1_1")
             if name in content:
-                features[name] = f.detach()
+                features[name] = f.detach() if is_kept else f.clone()
             if name in style:
                 grams[name] = gram_matrix(f).float()
-            layers.append((name, f))
+            layers.append((name, f if is_kept else None))
         picture = pixels.detach()
         inputs = *features.values(), *grams.values(), picture
         weights, terms = term_weights(settings), {}
@@ -94,11 +96,13 @@ def losses_and_gradient(
         gradient = torch.zeros_like(f if layers else pixels)
         while layers:
             name, f = layers.pop()
+            if f is None:
+                f = vgg(pixels, [name])[name]
             if name in content:
                 gradient += of_features.pop(name)
             if name in style:
                 _add_pull(gradient, f, of_grams[name])
-            below = layers[-1][1] if layers else pixels
+            below = layers[-1][1] if layers else None
             gradient = vgg.pull_back(name, f, gradient, below)
         gradient = gradient + of_pixels
     return {name: term.detach() for name, term in terms.items()}, gradient

@@ -63,6 +63,17 @@ class NotFiniteError(ArithmeticError):
     """Leave a line search that met a loss which is no number."""
 
 
+class _LBFGS(torch.optim.LBFGS):
+    """Do without PyTorch's compiler: to import it takes a second and 0.1 GB.
+
+    These methods are wrapped in what imports it, only to be left uncompiled.
+    """
+
+    add_param_group = torch.optim.LBFGS.add_param_group.__wrapped__
+    state_dict = torch.optim.LBFGS.state_dict.__wrapped__
+    load_state_dict = torch.optim.LBFGS.load_state_dict.__wrapped__
+
+
 class StyleTransfer:
     """Paint a photo in the manner of a painting, one Step at a time.
 
@@ -438,7 +449,7 @@ class StyleTransfer:
         else:
             # One iteration a step, so that there is a picture to see after each. The
             # tolerances are absolute and would end a run for its small numbers.
-            self._optimizer = torch.optim.LBFGS(
+            self._optimizer = _LBFGS(
                 [self._variables],
                 max_iter=1,
                 max_eval=26,

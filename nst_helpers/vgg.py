@@ -63,11 +63,13 @@ class VGG19(nn.Module):
             conv = nn.utils.skip_init(
                 nn.Conv2d, in_channels, out_channels, kernel_size=3, padding=1
             )
-            conv.weight.data, conv.bias.data = weight.float(), bias.float()
+            # Each pixel's channels side by side: fast convolutions want them so.
+            conv.weight.data = weight.to(
+                torch.float32, memory_format=torch.channels_last
+            )
+            conv.bias.data = bias.float()
             self.convs[name] = conv
         self.requires_grad_(False)
-        # Each pixel's channels side by side: fast convolutions want them so.
-        self.to(memory_format=torch.channels_last)
         self._fast = FastConvolutions(self.convs)
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
@@ -133,7 +135,7 @@ class VGG19(nn.Module):
 
     def in_arena(
         self, image: Tensor, layers: Collection[str]
-    ) -> AbstractContextManager[None]:
+    ) -> AbstractContextManager[bool]:
         """Let a walk and its way back use the same memory as the last ones.
 
         Args:
@@ -142,6 +144,7 @@ class VGG19(nn.Module):
 
         Returns:
             For a with statement; what was computed inside is overwritten in the next.
+            It gives True if the features of conv1_1 are overwritten even before.
         """
         height, width = image.shape[2:]
         shapes = []
@@ -153,7 +156,7 @@ class VGG19(nn.Module):
         return self._fast.in_arena(shapes, self.convs["conv1_1"].weight)
 
     def pull_back(
-        self, name: str, features: Tensor, gradient: Tensor, below: Tensor
+        self, name: str, features: Tensor, gradient: Tensor, below: Tensor | None
     ) -> Tensor:
         """Turn the gradient by a layer's features into the one by what it was given.
 
@@ -164,7 +167,8 @@ class VGG19(nn.Module):
             name: of the layer.
             features: (1, D, H, W), of the layer.
             gradient: (1, D, H, W), dL / d features; overwritten.
-            below: (1, C, h, w), features of the layer before; the image for conv1_1.
+            below: (1, C, h, w), features of the layer before, needed only where there
+                is a pooling between.
 
         Returns:
             (1, C, h, w), dL / d below.
@@ -190,7 +194,7 @@ class VGG19(nn.Module):
         # Each of the four pixels that were averaged gets a quarter; an odd last row or
         # column was left out.
         arena, (height, width) = self._fast.arena, gradient.shape[2:]
-        spread = arena.gradient(below.shape[1:]) if arena else torch.empty_like(below)
+        spread = arena.lend(below.shape[1:]) if arena else torch.empty_like(below)
         spread[:, :, 2 * height :] = spread[:, :, :, 2 * width :] = 0
         fours = spread[:, :, : 2 * height, : 2 * width]
         fours = fours.unflatten(3, (width, 2)).unflatten(2, (height, 2))

@@ -46,7 +46,6 @@ SQUARES = 100  # at a time, so that they stay in the processor's cache
 # With fewer pairs of channels, or fewer squares, it does not pay.
 PAIRS = 64 * 128
 FEWEST = 6
-MANY = 500  # from here on, to transform kernels again takes little of the time
 
 
 def pays(x: Tensor, kernels: Tensor) -> bool:
