@@ -17,7 +17,7 @@ from .settings import Settings
 # features; L-BFGS holds its history and more pictures on the way, in float32. To look
 # at a painting takes fewer. On top come the network and what lies about. Measured:
 # make bench compares.
-FEATURES = 280
+FEATURES = 225
 OF_PAINTING = 140
 PICTURES = 28
 NETWORK = 0.55  # GB

@@ -1,6 +1,6 @@
 """Convolutions as fast as the processor can do them, where no gradient is recorded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,11 +11,12 @@ from torch.nn.functional import conv2d
 from . import winograd
 from .arena import LARGE, Arena
 
-ONCE = (1, 1)  # stride, dilation and padding of every convolution
+PLAIN = (1, 1), (1, 1), (1, 1), 1  # padding, stride, dilation; groups
 ONEDNN = torch.ops.mkldnn
-# Winograd's kernels fill 0.4 GB. For pictures with more squares of 4×4 pixels than this
-# to make them again takes little of the time, and memory counts more.
+# Winograd's kernels would fill 0.4 GB. For pictures of more squares of 4×4 pixels than
+# this, it takes little of the time to make them again, so many filters at a time.
 MANY = 25_000
+FILTERS = 256
 
 
 def has_onednn(x: Tensor) -> bool:
@@ -50,6 +51,7 @@ class FastConvolutions:
         self._convs = convs
         # Kernels in the order that a picture's size asks for.
         self._packed: dict[tuple[str, bool], tuple[torch.Size, Tensor]] = {}
+        self._scratch = winograd.Scratch()
         self.arena: Arena | None = None
         self._last_arena: Arena | None = None
 
@@ -95,15 +97,17 @@ class FastConvolutions:
         Returns:
             (1, D, H, W), 0 or more; or the gradient by what was given, (1, C, H, W).
         """
-        bias = None if back else self._convs[name].bias
+        conv = self._convs[name]
+        bias = None if back else conv.bias
         if not has_onednn(x):
             y = conv2d(x, self._kernels(name, back), bias, padding=1)
             return y if back else y.relu_()
-        kernels = self._ordered(name, x, back)
         result = self._place(name, x, back)
-        if winograd.pays(x, self._convs[name].weight):
-            return winograd.convolve(x, kernels, bias, result)
-        given = x, kernels, bias, ONCE, ONCE, ONCE, 1
+        if winograd.pays(x, conv.weight):
+            return self._by_winograd(name, x, back, bias, result)
+        order = ONEDNN._reorder_convolution_weight
+        kernels = self._kept(name, x, back, lambda k: order(k, *PLAIN, x.shape))
+        given = x, kernels, bias, *PLAIN
         if result is None:
             then = "none" if back else "relu"
             return ONEDNN._convolution_pointwise(*given, then, [], "")
@@ -111,6 +115,25 @@ class FastConvolutions:
         add, then = ("add", 1), None if back else "relu"
         result.zero_()
         return ONEDNN._convolution_pointwise_.binary(result, *given, *add, then, [], "")
+
+    def _by_winograd(
+        self, name: str, x: Tensor, back: bool, bias: Tensor | None, y: Tensor | None
+    ) -> Tensor:
+        """Convolve in Winograd's way, and fill y if there is one."""
+        if y is None:
+            filters = self._convs[name].weight.shape[1 if back else 0]
+            shape = 1, filters, *x.shape[2:]
+            y = torch.empty(shape, memory_format=torch.channels_last)
+        if winograd.squares(x) << 2 * int(name[4]) - 2 <= MANY:
+            kernels = self._kept(name, x, back, lambda k: winograd.transform(k, x))
+            return winograd.convolve(x, kernels, bias, y, self._scratch)
+        kernels = self._kernels(name, back)
+        for first in range(0, len(kernels), FILTERS):
+            part = slice(first, first + FILTERS)
+            transformed = winograd.transform(kernels[part], x)
+            of_part = None if bias is None else bias[part]
+            winograd.convolve(x, transformed, of_part, y[:, part], self._scratch)
+        return y
 
     def _place(self, name: str, x: Tensor, back: bool) -> Tensor | None:
         """Find a place for the result, if there is an arena."""
@@ -125,23 +148,15 @@ class FastConvolutions:
         self.arena.drop()  # this layer's features: the way back has passed them
         return self.arena.lend(torch.Size((conv.in_channels, height, width)))
 
-    def _ordered(self, name: str, x: Tensor, back: bool) -> Tensor:
-        """Return kernels in the order that the way to convolve x asks for."""
+    def _kept(
+        self, name: str, x: Tensor, back: bool, order: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Return kernels in the order for x; bring them into it only once."""
         key = name, back
-        size, kernels = self._packed.get(key, (None, None))
-        if size == x.shape:
-            return kernels
-        self._packed.pop(key, None)
-        kernels = self._kernels(name, back)
-        if winograd.pays(x, self._convs[name].weight):
-            kernels = winograd.transform(kernels, x)
-            if winograd.squares(x) << 2 * int(name[4]) - 2 > MANY:
-                return kernels  # to be made again
-        else:
-            order = ONEDNN._reorder_convolution_weight
-            kernels = order(kernels, ONCE, ONCE, ONCE, 1, x.shape)
-        self._packed[key] = x.shape, kernels
-        return kernels
+        if self._packed.get(key, [None])[0] != x.shape:
+            self._packed.pop(key, None)  # before there are others
+            self._packed[key] = x.shape, order(self._kernels(name, back))
+        return self._packed[key][1]
 
     def _kernels(self, name: str, back: bool) -> Tensor:
         """Return the kernels of a layer; or those that take a gradient back.

@@ -48,6 +48,28 @@ PAIRS = 64 * 128
 FEWEST = 6
 
 
+class Scratch:
+    """Hand out the same memory again and again: a new one each time leaves holes."""
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(0)
+
+    def pieces(self, *shapes: tuple[int, ...]) -> list[Tensor]:
+        """Cut the memory up, after making it larger if it must be.
+
+        Args:
+            shapes: of the pieces.
+
+        Returns:
+            Tensors of these shapes, of any content.
+        """
+        sizes = [math.prod(shape) for shape in shapes]
+        if len(self._memory) < sum(sizes):
+            self._memory = torch.empty(sum(sizes))
+        pieces = self._memory[: sum(sizes)].split(sizes)
+        return [x.view(shape) for x, shape in zip(pieces, shapes, strict=True)]
+
+
 def pays(x: Tensor, kernels: Tensor) -> bool:
     """Tell whether Winograd's way is the faster one, where there is oneDNN.
 
@@ -92,7 +114,11 @@ def transform(kernels: Tensor, x: Tensor) -> Tensor:
 
 
 def convolve(
-    x: Tensor, transformed: Tensor, bias: Tensor | None, result: Tensor | None = None
+    x: Tensor,
+    transformed: Tensor,
+    bias: Tensor | None,
+    result: Tensor,
+    scratch: Scratch,
 ) -> Tensor:
     """Convolve with 3×3 kernels, the border padded with 0.
 
@@ -100,22 +126,23 @@ def convolve(
         x: (1, C, H, W), in channels-last order.
         transformed: (36·D, C, 1, 1), kernels from transform.
         bias: (D,), which is added before all below 0 is cut off; None: neither is done.
-        result: (1, D, H, W), in channels-last order, to be filled; None: a new one.
+        result: (1, D, H, W), to be filled.
+        scratch: for what is known in between.
 
     Returns:
-        (1, D, H, W), in channels-last order; off by some millionths.
+        The result, off by some millionths.
     """
-    (channels, height, width), filters = x.shape[1:], len(transformed) // 36
-    if result is None:
-        shape = 1, filters, height, width
-        result = torch.empty(shape, memory_format=torch.channels_last)
+    (channels, height, width), filters = x.shape[1:], result.shape[1]
     down, across = _strip(x)
     x, y = x[0].permute(1, 2, 0), result[0].permute(1, 2, 0)
-    # These are written over again and again: new memory each time would take longer.
-    strip = x.new_zeros(4 * down + 2, 4 * across + 2, channels)
-    pixels, values = x.new_empty(2, down * across, 36, channels)
-    fours = x.new_empty(down * across, 16, filters)
-    joined = x.new_empty(4 * down, 4 * across, filters)
+    strip, pixels, values, fours, joined = scratch.pieces(
+        (4 * down + 2, 4 * across + 2, channels),
+        (down * across, 36, channels),
+        (down * across, 36, channels),
+        (down * across, 16, filters),
+        (4 * down, 4 * across, filters),
+    )
+    strip.zero_()
     # Windows of 6 pixels a side, which overlap by 2; and the order of the results.
     windows = strip.unfold(0, 6, 4).unfold(1, 6, 4).permute(0, 1, 3, 4, 2)
     in_order = fours.view(down, across, 4, 4, filters).transpose(1, 2)

@@ -89,6 +89,7 @@ def test_in_an_arena_the_results_are_the_same(size, pooling, kind, monkeypatch):
     found = []
     for limit in (LARGE, 0):  # without, and with one
         monkeypatch.setattr("nst_helpers.fast.LARGE", limit)
+        monkeypatch.setattr("nst_helpers.fast.MANY", limit)
         for picture in (pixels, photo):  # the second one overwrites the first
             given = vgg, picture, photo, content, style, SETTINGS
             found.append(losses_and_gradient(*given))
