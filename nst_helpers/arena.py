@@ -10,6 +10,9 @@ features, a fourth of all and the cheapest, are not kept: they lie where a gradi
 would, and are computed again.
 """
 
+import contextlib
+import ctypes
+import mmap
 from itertools import accumulate, pairwise
 
 import torch
@@ -17,6 +20,31 @@ from torch import Tensor
 
 # Smaller pieces are kept by the program itself; malloc's limit is 32 MB at most.
 LARGE = 2**25
+
+
+def _give_back() -> None:
+    """Give memory that malloc keeps for later back to the system, where it can."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def in_large_pages(count: int, kind: torch.dtype) -> Tensor:
+    """Take memory in pages of 2 MB, where the system has such: they are found faster.
+
+    Args:
+        count: of numbers.
+        kind: their type.
+
+    Returns:
+        (count,), of any content.
+    """
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.empty(count, dtype=kind)
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    memory = mmap.mmap(-1, count * kind.itemsize, flags=private)
+    with contextlib.suppress(OSError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=kind)
 
 
 class Arena:
@@ -34,7 +62,8 @@ class Arena:
         above = [size + below for below, size in pairwise([0, *sizes])]
         ends = accumulate([0, *sizes[1:]])
         total = max(end + room for end, room in zip(ends, above, strict=True))
-        self._memory = torch.empty(total, dtype=kind)
+        _give_back()  # before as much again is taken
+        self._memory = in_large_pages(total, kind)
         self.clear()
 
     def clear(self) -> None:

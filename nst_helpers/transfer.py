@@ -632,8 +632,9 @@ def forecast(
     # The first one also sets things up; a perfect match goes no further. The quickest
     # of the others counts: small pictures are a little slower, for their size.
     a_step = min((b - a for a, b in pairwise(moments)), default=moments[0])
+    seconds = max(0, moments[0] - a_step)
     large, small = (x[0, 0].numel() for x in (pictures[0], resize(photo, size)))
-    coarse, seconds = _coarse_steps(settings), 0.0
+    coarse = _coarse_steps(settings)
     for i in range(settings.scales):
         steps = coarse if i else settings.steps - (settings.scales - 1) * coarse
         # The time of a step grows like the number of pixels.

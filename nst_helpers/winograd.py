@@ -18,6 +18,8 @@ import math
 import torch
 from torch import Tensor
 
+from .arena import in_large_pages
+
 ONCE = (0, 0), (1, 1), (1, 1)  # padding, stride, dilation
 # From 6 pixels, 3 taps and 6 products; the two-dimensional ones are their squares.
 OF_PIXELS = [
@@ -65,7 +67,7 @@ class Scratch:
         """
         sizes = [math.prod(shape) for shape in shapes]
         if len(self._memory) < sum(sizes):
-            self._memory = torch.empty(sum(sizes))
+            self._memory = in_large_pages(sum(sizes), torch.float32)
         pieces = self._memory[: sum(sizes)].split(sizes)
         return [x.view(shape) for x, shape in zip(pieces, shapes, strict=True)]
 
