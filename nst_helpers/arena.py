@@ -2,7 +2,7 @@
 
 A program gives large pieces of memory back to the system as soon as they are free, and
 to get others, page by page, takes time: at 1024 pixels a quarter of an evaluation. And
-what small things are put between them leave holes. So one large piece is kept here.
+small pieces put between large ones leave holes. So one large piece is kept here.
 Features are stacked in it from the bottom. On the way back the topmost ones are dropped
 one after the other, and above those that are left there is room for two gradients: the
 one that is known, and the one that is being computed from it. The first layer's
@@ -18,7 +18,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-# Smaller pieces are kept by the program itself; malloc's limit is 32 MB at most.
+# Bytes. Smaller pieces are kept by the program itself; malloc's limit is 32 MB at most.
 LARGE = 2**25
 
 
@@ -28,23 +28,25 @@ def _give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def in_large_pages(count: int, kind: torch.dtype) -> Tensor:
+def in_large_pages(count: int, dtype: torch.dtype) -> Tensor:
     """Take memory in pages of 2 MB, where the system has such: they are found faster.
 
     Args:
         count: of numbers.
-        kind: their type.
+        dtype: their type.
 
     Returns:
         (count,), of any content.
     """
-    if not hasattr(mmap, "MADV_HUGEPAGE"):
-        return torch.empty(count, dtype=kind)
-    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    memory = mmap.mmap(-1, count * kind.itemsize, flags=private)
-    with contextlib.suppress(OSError):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=kind)
+    with torch.inference_mode(False):  # to be used outside of it as well
+        if not hasattr(mmap, "MADV_HUGEPAGE"):
+            return torch.empty(count, dtype=dtype)
+        # Memory that is shared between processes has no large pages.
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        memory = mmap.mmap(-1, count * dtype.itemsize, flags=private)
+        with contextlib.suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+        return torch.frombuffer(memory, dtype=dtype)
 
 
 class Arena:
@@ -52,10 +54,10 @@ class Arena:
 
     Args:
         shapes: (C, H, W) of each layer's features, in the order of the walk.
-        kind: their number type.
+        dtype: the type of their numbers.
     """
 
-    def __init__(self, shapes: list[torch.Size], kind: torch.dtype) -> None:
+    def __init__(self, shapes: list[torch.Size], dtype: torch.dtype) -> None:
         self.shapes = shapes
         sizes = [shape.numel() for shape in shapes]
         # Above a layer: its gradient and the one of the layer below.
@@ -63,7 +65,7 @@ class Arena:
         ends = accumulate([0, *sizes[1:]])
         total = max(end + room for end, room in zip(ends, above, strict=True))
         _give_back()  # before as much again is taken
-        self._memory = in_large_pages(total, kind)
+        self._memory = in_large_pages(total, dtype)
         self.clear()
 
     def clear(self) -> None:
@@ -95,7 +97,7 @@ class Arena:
 
         Returns:
             (1, C, H, W), in channels-last order, of any content; overwritten by the
-            second one after it.
+            second one after it, or by what is stacked meanwhile.
         """
         self._is_low = not self._is_low
         far = len(self._memory) - shape.numel()

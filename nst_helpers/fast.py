@@ -13,8 +13,8 @@ from .arena import LARGE, Arena
 
 PLAIN = (1, 1), (1, 1), (1, 1), 1  # padding, stride, dilation; groups
 ONEDNN = torch.ops.mkldnn
-# Winograd's kernels would fill 0.4 GB. For pictures of more squares of 4×4 pixels than
-# this, it takes little of the time to make them again, so many filters at a time.
+# All of Winograd's kernels fill 0.4 GB. For a picture of more than MANY squares of 4×4
+# pixels it takes little of the time to make them anew, FILTERS at a time.
 MANY = 25_000
 FILTERS = 256
 
@@ -28,8 +28,9 @@ def has_onednn(x: Tensor) -> bool:
     Returns:
         True on most processors, for float32; for bfloat16 if the chip knows it.
     """
-    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
+    mkldnn = torch.backends.mkldnn  # its old name
+    if x.device.type != "cpu" or not mkldnn.is_available() or mkldnn.is_acl_available():
+        return False  # on ARM it fuses nothing
     if x.dtype == torch.bfloat16:
         return ONEDNN._is_mkldnn_bf16_supported()
     return x.dtype == torch.float32
@@ -40,8 +41,8 @@ class FastConvolutions:
 
     In float32 Winograd's way is the fastest. Otherwise it is oneDNN, which convolves
     and cuts off in one pass over the memory. Both want kernels in an order of their
-    own, oneDNN in one that depends on the picture's size. To bring them into it takes
-    time that does not shrink with the picture: it is done once.
+    own, which depends on the picture's size. To bring them into it takes time that does
+    not shrink with the picture: it is done once for a size.
 
     Args:
         convs: {layer: convolution of 3×3}.
@@ -70,7 +71,8 @@ class FastConvolutions:
             x: any tensor, where and of the kind that these will be.
 
         Yields:
-            True if they are kept so, all but the first layer's features.
+            True if there is an arena; the first layer's features are then overwritten
+            during the walk.
         """
         largest = max((shape.numel() for shape in shapes), default=0)
         if largest * x.element_size() < LARGE or not has_onednn(x):
@@ -85,6 +87,10 @@ class FastConvolutions:
             yield self.arena is not None
         finally:
             self.arena = None
+
+    def release(self) -> None:
+        """Give the arena's memory back until the next evaluation."""
+        self.arena = self._last_arena = None
 
     def __call__(self, name: str, x: Tensor, back: bool = False) -> Tensor:
         """Convolve and cut off below 0; or take a gradient back through the kernels.
@@ -102,7 +108,7 @@ class FastConvolutions:
         if not has_onednn(x):
             y = conv2d(x, self._kernels(name, back), bias, padding=1)
             return y if back else y.relu_()
-        result = self._place(name, x, back)
+        result = self._room_for(name, x, back)
         if winograd.pays(x, conv.weight):
             return self._by_winograd(name, x, back, bias, result)
         order = ONEDNN._reorder_convolution_weight
@@ -123,10 +129,11 @@ class FastConvolutions:
         if y is None:
             filters = self._convs[name].weight.shape[1 if back else 0]
             shape = 1, filters, *x.shape[2:]
-            y = torch.empty(shape, memory_format=torch.channels_last)
-        if winograd.squares(x) << 2 * int(name[4]) - 2 <= MANY:
+            y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+        if winograd.squares(x) * 4 ** (int(name[4]) - 1) <= MANY:  # of the picture
             kernels = self._kept(name, x, back, lambda k: winograd.transform(k, x))
             return winograd.convolve(x, kernels, bias, y, self._scratch)
+        self._packed.pop((name, back), None)  # of a smaller picture
         kernels = self._kernels(name, back)
         for first in range(0, len(kernels), FILTERS):
             part = slice(first, first + FILTERS)
@@ -135,7 +142,7 @@ class FastConvolutions:
             winograd.convolve(x, transformed, of_part, y[:, part], self._scratch)
         return y
 
-    def _place(self, name: str, x: Tensor, back: bool) -> Tensor | None:
+    def _room_for(self, name: str, x: Tensor, back: bool) -> Tensor | None:
         """Find a place for the result, if there is an arena."""
         if self.arena is None:
             return None
@@ -151,7 +158,7 @@ class FastConvolutions:
     def _kept(
         self, name: str, x: Tensor, back: bool, order: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Return kernels in the order for x; bring them into it only once."""
+        """Return kernels in the order for x, as it was made for the last such x."""
         key = name, back
         if self._packed.get(key, [None])[0] != x.shape:
             self._packed.pop(key, None)  # before there are others

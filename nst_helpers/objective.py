@@ -4,7 +4,7 @@
 the tests compare. But nearly all of the work is the network, and autograd keeps more of
 it and copies more than it must. So here only what is small is left to autograd, and the
 way back through the network is gone by hand, layer by layer: each layer's features are
-freed once they have been used, and each gradient is written over the one before.
+freed once they have been used.
 """
 
 import torch

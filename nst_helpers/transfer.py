@@ -1,6 +1,7 @@
 """The optimisation: a picture bends until its content and its style are right."""
 
 import functools
+import inspect
 import math
 import os
 import time
@@ -68,9 +69,9 @@ class _LBFGS(torch.optim.LBFGS):
     These methods are wrapped in what imports it, only to be left uncompiled.
     """
 
-    add_param_group = torch.optim.LBFGS.add_param_group.__wrapped__
-    state_dict = torch.optim.LBFGS.state_dict.__wrapped__
-    load_state_dict = torch.optim.LBFGS.load_state_dict.__wrapped__
+    add_param_group = inspect.unwrap(torch.optim.LBFGS.add_param_group)
+    state_dict = inspect.unwrap(torch.optim.LBFGS.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.LBFGS.load_state_dict)
 
 
 class StyleTransfer:
@@ -182,6 +183,7 @@ class StyleTransfer:
             if getattr(settings, name) != getattr(self._settings, name):
                 raise InputError(f"{name} cannot change in mid-run; start a new one")
         if settings.size > self._settings.size:
+            self._vgg.release()
             self._check_memory(settings)
         if settings.size != self._settings.size:
             self._grow(settings, self._halvings)
@@ -343,6 +345,7 @@ class StyleTransfer:
     def _end(self, reason: str) -> NoReturn:
         """Leave the loop, saying why."""
         self.reason, self._stopping = reason, False
+        self._vgg.release()
         raise StopIteration
 
     def _fit(
@@ -420,6 +423,7 @@ class StyleTransfer:
         and so are, by torch's rules, all losses.
         """
         vgg, content, targets = self._vgg, self._content, self._grams
+        vgg.release()  # to look takes memory too
         if precision != self.precision:
             exact = precision == "float32"
             vgg = self._network if exact else self._network.in_bfloat16()
@@ -620,15 +624,17 @@ def forecast(
         Seconds, and gigabytes of memory at the peak besides those already in use.
 
     Raises:
-        InputError: as StyleTransfer does.
+        InputError: as StyleTransfer does, but for memory; or the loss is no number.
     """
     paintings = _listed(painting)
     pictures = [_prepare(x, "picture", settings.size) for x in (photo, *paintings)]
-    longest, *_ = ratios = [max(x.shape) / min(x.shape[2:]) for x in pictures]
-    size = math.ceil(max((SMALL * longest) ** 0.5, 17 * max(ratios)))
+    ratios = [max(x.shape) / min(x.shape[2:]) for x in pictures]
+    size = math.ceil(max((SMALL * ratios[0]) ** 0.5, 17 * max(ratios)))
     size = min(settings.size, size)
     trial = replace(settings, size=size, scales=1, steps=5)
     moments = [step.seconds for step in StyleTransfer(photo, painting, trial)]
+    if not moments:
+        raise InputError("the loss is no number from the start; try other weights")
     # The first one also sets things up; a perfect match goes no further. The quickest
     # of the others counts: small pictures are a little slower, for their size.
     a_step = min((b - a for a, b in pairwise(moments)), default=moments[0])

@@ -28,7 +28,7 @@ class VGG19(nn.Module):
 
     `vgg(image, ["conv1_1", "conv4_2"])` returns the activations of these layers after
     their ReLU, as {name: features}. The weights are frozen: once the network has been
-    used, it may not notice a change.
+    used, it may not notice a change. Use it in one thread at a time.
 
     Args:
         weights: "bundled" (in the package, offline: the convolutions of VGG-16),
@@ -144,7 +144,7 @@ class VGG19(nn.Module):
 
         Returns:
             For a with statement; what was computed inside is overwritten in the next.
-            It gives True if the features of conv1_1 are overwritten even before.
+            It gives True if the features of conv1_1 are overwritten during the walk.
         """
         height, width = image.shape[2:]
         shapes = []
@@ -154,6 +154,10 @@ class VGG19(nn.Module):
                 size = height >> halvings, width >> halvings
                 shapes.append(torch.Size((conv.out_channels, *size)))
         return self._fast.in_arena(shapes, self.convs["conv1_1"].weight)
+
+    def release(self) -> None:
+        """Give back the memory that in_arena keeps for the next walk."""
+        self._fast.release()
 
     def pull_back(
         self, name: str, features: Tensor, gradient: Tensor, below: Tensor | None
@@ -186,15 +190,16 @@ class VGG19(nn.Module):
 
     def _unpool(self, gradient: Tensor, below: Tensor) -> Tensor:
         """Hand a gradient back through the pooling between two blocks."""
-        if self.pool is max_pool2d:
-            with torch.enable_grad():
-                x = below.detach().requires_grad_()
-                (spread,) = torch.autograd.grad(self.pool(x, 2), x, gradient)
-            return spread
-        # Each of the four pixels that were averaged gets a quarter; an odd last row or
-        # column was left out.
         arena, (height, width) = self._fast.arena, gradient.shape[2:]
         spread = arena.lend(below.shape[1:]) if arena else torch.empty_like(below)
+        if self.pool is max_pool2d:
+            shape = [2, 2], [2, 2], [0, 0], [1, 1], False
+            _, places = torch.ops.aten.max_pool2d_with_indices(below, *shape)
+            return torch.ops.aten.max_pool2d_with_indices_backward.grad_input(
+                gradient, below, *shape, places, grad_input=spread
+            )
+        # Each of the four pixels that were averaged gets a quarter; an odd last row or
+        # column was left out.
         spread[:, :, 2 * height :] = spread[:, :, :, 2 * width :] = 0
         fours = spread[:, :, : 2 * height, : 2 * width]
         fours = fours.unflatten(3, (width, 2)).unflatten(2, (height, 2))

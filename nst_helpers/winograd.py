@@ -1,13 +1,15 @@
 """Winograd's convolution: the same sums with a quarter of the multiplications.
 
 Four results of a filter with three taps take 12 multiplications. They can be had with
-6: a row of pixels and the taps are looked at as polynomials, and a product of
-polynomials is known from its values at 6 points (0, 1, −1, 2, −2 and ∞). So evaluate
-both there, multiply the 6 pairs, and turn the products into the 4 results. The first
-and the last are sums with small fixed weights, the three matrices below. In two
-dimensions it is 36 multiplications for 4×4 results, instead of 144, and for all
-channels and squares together 36 products of matrices, which is what processors are
-best at. On a chip with AVX2, an evaluation at 512 pixels takes two thirds of the time.
+6. A polynomial of 3 coefficients times one of 4 is known from its values at 6 points
+(0, 1, −1, 2, −2 and ∞): evaluate both there, multiply the 6 pairs, interpolate. The
+filter's sums are this product transposed: the taps are evaluated; what interpolated
+comes first, on 6 pixels; and what evaluated the other polynomial comes last, and turns
+6 products into 4 results. These are sums with small fixed weights, the three matrices
+below. In two dimensions it is 36 multiplications for 4×4 results, instead of 144. For
+all channels and squares together it is 36 products of matrices, which is what
+processors are best at; oneDNN takes them as one convolution of 1×1 in 36 groups. On a
+chip with AVX2, an evaluation at 512 pixels takes two thirds of the time.
 
 Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", CVPR,
 section 4.
@@ -21,7 +23,8 @@ from torch import Tensor
 from .arena import in_large_pages
 
 ONCE = (0, 0), (1, 1), (1, 1)  # padding, stride, dilation
-# From 6 pixels, 3 taps and 6 products; the two-dimensional ones are their squares.
+# Of 6 pixels, 3 taps and 6 products (Bᵀ, G and Aᵀ in the paper); in two dimensions
+# their Kronecker products with themselves.
 OF_PIXELS = [
     [4, 0, -5, 0, 1, 0],
     [0, -4, -4, 1, 1, 0],
@@ -80,10 +83,10 @@ def pays(x: Tensor, kernels: Tensor) -> bool:
         kernels: (D, C, 3, 3).
 
     Returns:
-        True for float32, and channels and pixels enough.
+        True for one picture in float32, of channels and pixels enough.
     """
-    enough = kernels[:, :, 0, 0].numel() >= PAIRS and squares(x) >= FEWEST
-    return x.dtype == torch.float32 and enough
+    enough = math.prod(kernels.shape[:2]) >= PAIRS and squares(x) >= FEWEST
+    return len(x) == 1 and x.dtype == torch.float32 and enough
 
 
 def squares(x: Tensor) -> int:
@@ -125,24 +128,24 @@ def convolve(
     """Convolve with 3×3 kernels, the border padded with 0.
 
     Args:
-        x: (1, C, H, W), in channels-last order.
+        x: (1, C, H, W), best in channels-last order.
         transformed: (36·D, C, 1, 1), kernels from transform.
         bias: (D,), which is added before all below 0 is cut off; None: neither is done.
         result: (1, D, H, W), to be filled.
         scratch: for what is known in between.
 
     Returns:
-        The result, off by some millionths.
+        The result, off by some millionths of the largest.
     """
     (channels, height, width), filters = x.shape[1:], result.shape[1]
     down, across = _strip(x)
     x, y = x[0].permute(1, 2, 0), result[0].permute(1, 2, 0)
     strip, pixels, values, fours, joined = scratch.pieces(
-        (4 * down + 2, 4 * across + 2, channels),
-        (down * across, 36, channels),
-        (down * across, 36, channels),
-        (down * across, 16, filters),
-        (4 * down, 4 * across, filters),
+        (4 * down + 2, 4 * across + 2, channels),  # of x, with a border
+        (down * across, 36, channels),  # the pixels of each square's window
+        (down * across, 36, channels),  # the same, transformed
+        (down * across, 16, filters),  # each square's results
+        (4 * down, 4 * across, filters),  # the same as they belong together
     )
     strip.zero_()
     # Windows of 6 pixels a side, which overlap by 2; and the order of the results.
@@ -153,9 +156,9 @@ def convolve(
         for weights in (OF_PIXELS, OF_PRODUCTS)
     )
     for top in range(0, height, 4 * down):
-        rows, above = x[max(0, top - 1) : top + 4 * down + 1], int(top == 0)
-        strip[above : above + len(rows), 1 : width + 1] = rows
-        strip[above + len(rows) :] = 0
+        rows, border = x[max(0, top - 1) : top + 4 * down + 1], int(top == 0)
+        strip[border : border + len(rows), 1 : width + 1] = rows
+        strip[border + len(rows) :] = 0
         pixels.view(windows.shape).copy_(windows)
         torch.bmm(of_pixels, pixels, out=values)
         # The 36 products of matrices: a convolution of 1×1 in as many groups.
@@ -165,11 +168,11 @@ def convolve(
         products = products.permute(0, 2, 3, 1).view(-1, 36, filters)
         torch.bmm(of_products, products, out=fours)
         joined.view(in_order.shape).copy_(in_order)
-        rows = y[top : top + 4 * down]
+        results = y[top : top + 4 * down]
         if bias is None:
-            rows.copy_(joined[: len(rows), :width])
+            results.copy_(joined[: len(results), :width])
         else:
-            torch.add(joined[: len(rows), :width], bias, out=rows).relu_()
+            torch.add(joined[: len(results), :width], bias, out=results).relu_()
     return result
 
 

@@ -18,17 +18,20 @@ def test_the_tables_are_complete():
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    stored = json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))
-    assert report.keys() == stored.keys()
-    assert report["settings"] == stored["settings"]  # else: make bench again
     assert "not reached" not in report["equal loss"][0].values()
-    for kind in ("overhead", "equal loss", "memory"):
-        assert f"## {kind}" in done.stderr
-        assert report[kind] and len(stored[kind]) > len(report[kind])
-        for row in report[kind] + stored[kind]:
-            assert row.keys() == stored[kind][0].keys()
-            for value in row.values():
-                assert isinstance(value, str) or 0 < value < math.inf
-    # at the pairs and sizes that the benchmark promises
-    raced = {(row["pair"], row["size"]) for row in stored["equal loss"]}
-    assert len(raced) == 8 and {size for _, size in raced} == {256, 512}
+    results = sorted(FOLDER.glob("results-*.json"))  # by the precision that auto picks
+    assert [path.stem[8:] for path in results] == ["bfloat16", "float32"]
+    for path in results:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        assert report.keys() == stored.keys()
+        assert report["settings"] == stored["settings"]  # else: make bench again
+        for kind in ("overhead", "equal loss", "memory"):
+            assert f"## {kind}" in done.stderr
+            assert report[kind] and len(stored[kind]) > len(report[kind])
+            for row in report[kind] + stored[kind]:
+                assert row.keys() == stored[kind][0].keys()
+                for value in row.values():
+                    assert isinstance(value, str) or 0 < value < math.inf
+        # at the pairs and sizes that the benchmark promises
+        raced = {(row["pair"], row["size"]) for row in stored["equal loss"]}
+        assert len(raced) == 8 and {size for _, size in raced} == {256, 512}

@@ -1,4 +1,5 @@
 import dataclasses
+import subprocess
 import sys
 import types
 
@@ -709,6 +710,29 @@ def test_a_forecast_grows_with_steps_and_size(photo, painting):
 def test_a_forecast_for_a_run_that_converges_at_once(photo):
     aim = dataclasses.replace(SMALL, style_weight=0.0, tv_weight=0.0)
     assert forecast(photo, photo, aim)[0] > 0
+
+
+def test_a_forecast_without_a_loss_is_refused(photo, painting, tmp_path):
+    state = {name: tensor * 1e30 for name, tensor in bundled_state().items()}
+    save_file(state, tmp_path / "huge.safetensors")
+    aim = dataclasses.replace(SMALL, weights=str(tmp_path / "huge.safetensors"))
+    with pytest.raises(InputError, match="no number from the start"):
+        forecast(photo, painting, aim)
+
+
+def test_a_run_does_not_import_pytorchs_compiler(tmp_path):
+    code = f"""
+import sys, torch
+from nst_helpers import Settings, StyleTransfer
+pictures = torch.rand(2, 1, 3, 20, 20)
+settings = Settings(size=20, steps=3, weights="random", precision="float32")
+transfer = StyleTransfer(*pictures, settings)
+assert len(list(transfer)) == 4
+transfer.save({str(tmp_path / "run")!r})
+next(StyleTransfer.resume({str(tmp_path / "run")!r}), None)
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_a_size_at_which_nothing_is_left_to_do_makes_room_for_the_next(photo):

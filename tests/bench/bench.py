@@ -228,7 +228,8 @@ def main(arguments):
     tables = measure("--small" in arguments)
     report = {
         "date": str(date.today()),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, "
+        + torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
         "settings": asdict(Settings()),
         "settings to equal loss": OURS,
@@ -236,7 +237,8 @@ def main(arguments):
     }
     if "--small" not in arguments:
         text = json.dumps(report, indent=1) + "\n"
-        (HERE / "results.json").write_text(text, encoding="utf-8")
+        faster = tables["overhead"][0]["precision"]
+        (HERE / f"results-{faster}.json").write_text(text, encoding="utf-8")
         show_pictures()
     print(json.dumps(report) if "--small" in arguments else "")
     for name, rows in tables.items():
