@@ -179,7 +179,7 @@ def to_tensor(pixels: np.ndarray) -> Tensor:
     Returns:
         (1, 3, H, W) float32.
     """
-    channels_first = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
+    channels_first = np.array(pixels.transpose(2, 0, 1), dtype=np.float32, order="C")
     return torch.from_numpy(channels_first)[None]
 
 
