@@ -13,7 +13,7 @@ from .arena import LARGE, Arena
 
 PLAIN = (1, 1), (1, 1), (1, 1), 1  # padding, stride, dilation; groups
 ONEDNN = torch.ops.mkldnn
-# All of Winograd's kernels fill 0.4 GB. For a picture of more than MANY squares of 4×4
+# All of Winograd's kernels fill 0.3 GB. For a picture of more than MANY squares of 4×4
 # pixels it takes little of the time to make them anew, FILTERS at a time.
 MANY = 25_000
 FILTERS = 256
@@ -158,7 +158,7 @@ class FastConvolutions:
     def _kept(
         self, name: str, x: Tensor, back: bool, order: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Return kernels in the order for x, as it was made for the last such x."""
+        """Return kernels in the order for x, from the last time if it had this size."""
         key = name, back
         if self._packed.get(key, [None])[0] != x.shape:
             self._packed.pop(key, None)  # before there are others

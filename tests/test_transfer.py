@@ -21,6 +21,7 @@ from nst_helpers import (
     stylize,
 )
 from nst_helpers.budget import faster_precision, memory_needed, pick_precision
+from nst_helpers.fast import has_onednn
 from nst_helpers.images import fit_inside, resize, to_array
 from nst_helpers.transfer import pick_device, scale_frequencies
 
@@ -718,6 +719,30 @@ def test_a_forecast_without_a_loss_is_refused(photo, painting, tmp_path):
     aim = dataclasses.replace(SMALL, weights=str(tmp_path / "huge.safetensors"))
     with pytest.raises(InputError, match="no number from the start"):
         forecast(photo, painting, aim)
+
+
+@pytest.mark.skipif(not has_onednn(torch.zeros(1)), reason="no oneDNN here")
+def test_at_rest_a_run_keeps_no_memory_for_features(photo, painting, monkeypatch):
+    monkeypatch.setattr("nst_helpers.fast.LARGE", 0)
+    transfer = StyleTransfer(photo, painting, SMALL)
+    convolutions = transfer._vgg._fast
+    next(transfer)
+    assert convolutions._last_arena is not None
+    transfer.painting = painting.flip(3)
+    looks = []  # at the new painting: is the arena held meanwhile?
+    look = VGG19.__call__
+
+    def watch(vgg, *given):
+        looks.append(convolutions._last_arena)
+        return look(vgg, *given)
+
+    monkeypatch.setattr(VGG19, "__call__", watch)
+    transfer._aim()
+    assert looks and not any(looks)
+    next(transfer)
+    assert convolutions._last_arena is not None
+    list(transfer)
+    assert convolutions._last_arena is None
 
 
 def test_a_run_does_not_import_pytorchs_compiler(tmp_path):
