@@ -1,5 +1,7 @@
 """The gradient that is computed by hand, against autograd and torchvision's network."""
 
+import sys
+
 import pytest
 import torch
 from test_vgg import bundled_state, torchvision_features
@@ -133,6 +135,42 @@ def test_in_an_arena_any_layers_will_do(content_layers, style_layers, monkeypatc
     assert vgg._fast._last_arena is None
 
 
+@pytest.mark.parametrize("limit", [LARGE, 0])  # without an arena, and with one
+def test_ctrl_c_on_any_line_of_an_evaluation_spoils_no_later_one(limit, monkeypatch):
+    monkeypatch.setattr("nst_helpers.fast.LARGE", limit)
+    monkeypatch.setattr("nst_helpers.fast.MANY", limit)
+    vgg, (pixels, photo) = VGG19("random"), pictures(32, 48)
+    content, grams = aims(vgg, photo)
+    content = {"conv1_1": content["conv1_1"]}
+    grams = {name: grams[name] for name in ("conv1_1", "conv2_2")}
+    given = vgg, pixels, photo, content, grams, SETTINGS
+    _, gradient = losses_and_gradient(*given)
+    tried, broken_off = set(), True
+
+    def interrupt(frame, event, _):
+        code = frame.f_code.co_filename, frame.f_lineno
+        if "nst_helpers" not in code[0]:
+            return None
+        if event == "line" and code not in tried:
+            tried.add(code)
+            raise KeyboardInterrupt
+        return interrupt
+
+    while broken_off:
+        vgg._fast._packed.clear()  # so that there is something to do
+        sys.settrace(interrupt)
+        try:
+            losses_and_gradient(*given)
+            broken_off = False
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        _, again = losses_and_gradient(*given)
+        assert torch.equal(again, gradient)
+    assert len(tried) > 150
+
+
 def test_no_two_pieces_of_an_arena_that_are_needed_at_once_overlap():
     sizes = [64, 64, 32, 32, 16, 16, 16, 8, 8, 2]
     shapes = [torch.Size((size, 3, 5)) for size in sizes]
@@ -202,6 +240,11 @@ def test_kernels_are_brought_into_order_once(size, capfd):
     done = [line for line in capfd.readouterr().out.splitlines() if "exec" in line]
     assert any(",convolution," in line for line in done)
     assert not [line for line in done if ",reorder," in line]
+
+
+def test_on_arm_there_is_no_way_by_onednn(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_acl_available", lambda: True)
+    assert not has_onednn(torch.zeros(1))
 
 
 def test_no_layer_is_computed_below_the_deepest():
