@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import ctrl_c_on_a_new_line
 from safetensors.torch import save_file
 from test_vgg import bundled_state, torchvision_features
 
@@ -792,27 +793,13 @@ def test_ctrl_c_on_any_line_of_a_step_that_grows_loses_nothing(photo, painting):
     shallow = {"content_layers": {"conv1_2": 1}, "style_layers": {"conv2_1": 1}}
     aim = dataclasses.replace(SMALL, scales=2, **shallow)  # there are many lines
     whole = list(StyleTransfer(photo, painting, aim))
-    tried, broken_off = set(), True
-
-    def interrupt(frame, event, _):
-        if not frame.f_code.co_filename.endswith("transfer.py"):
-            return None
-        if event == "line" and frame.f_lineno not in tried:
-            tried.add(frame.f_lineno)
-            raise KeyboardInterrupt
-        return interrupt
-
-    while broken_off:
+    tried, before = set(), None
+    while before != len(tried):
+        before = len(tried)
         transfer = StyleTransfer(photo, painting, aim)
         steps = [next(transfer) for _ in range(3)]
-        sys.settrace(interrupt)
-        try:
+        with ctrl_c_on_a_new_line("nst_helpers/transfer.py", tried):
             steps.append(next(transfer))
-            broken_off = False
-        except KeyboardInterrupt:
-            pass
-        finally:
-            sys.settrace(None)
         steps += list(transfer)
         assert [step.iteration for step in steps] in ([0, 1, 2, 3, 4], [0, 1, 2, 4])
         assert steps[-1].image.shape == whole[-1].image.shape
