@@ -21,7 +21,7 @@ for path in map(Path, sys.argv[1:]):
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
         notebook,
-        timeout=None,
+        timeout=1200,  # now and then a reply is lost, and it would wait for ever
         record_timing=False,
         resources={"metadata": {"path": path.parent}},
     ).execute()

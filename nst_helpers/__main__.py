@@ -2,9 +2,11 @@
 
 import argparse
 import dataclasses
+import inspect
 import io
 import math
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -25,14 +27,14 @@ from . import (
     save_gif,
     save_image,
 )
-from .images import check_ending
-from .plots import show_triptych
-from .settings import CHOICES
+from .images import check_ending, stretch
+from .plots import FRAMES, show_triptych
+from .settings import CHOICES, TERMS
 
-SHOWN = ("content", "style", "tv")
+GIF_SIDE = 512  # pixels, at most: larger ones are many megabytes
 
 
-class Parser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
     """Say in one line what is wrong."""
 
     def error(self, message: str) -> NoReturn:
@@ -41,9 +43,9 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"nst_helpers: {line}; --help lists the options\n")
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(
+    parser = _Parser(
         prog="python -m nst_helpers",
         description="Paint a photo in the manner of a painting (Gatys et al. 2016).",
     )
@@ -52,6 +54,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "-o", "--out", metavar="OUT", required=True, help="the picture to write"
     )
+    # What each setting means stands in the docstring, and nowhere else.
+    pattern = r"^ {4}(\w+): (.+(?:\n {8}.+)*)"
+    meanings = re.findall(pattern, inspect.cleandoc(Settings.__doc__), re.MULTILINE)
+    meanings = {name: " ".join(text.split()) for name, text in meanings}
     for setting in dataclasses.fields(Settings):
         if isinstance(setting.default, int | float | str):
             parser.add_argument(
@@ -59,12 +65,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
                 type=type(setting.default),
                 choices=CHOICES.get(setting.name),
                 default=argparse.SUPPRESS,
-                help=f"default: {setting.default}",
+                help=f"{meanings[setting.name]} Default: {setting.default}.",
             )
     parser.add_argument("--second", metavar="PAINTING", help="for --mix to mix in")
     parser.add_argument("--triptych", metavar="FILE", help="photo | painting | result")
     parser.add_argument("--frames", metavar="DIR", help="a picture of every iteration")
-    parser.add_argument("--gif", metavar="FILE", help="the making-of, animated")
+    parser.add_argument("--gif", metavar="FILE", help="the making-of, since this start")
     parser.add_argument(
         "--recipe", metavar="FILE", help="settings: read if FILE is there, else written"
     )
@@ -79,13 +85,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         type=float,
         default=30.0,
-        help="between two checkpoints; default: 30",
+        help="between two checkpoints. Default: 30.",
     )
     parser.add_argument("--yes", action="store_true", help="overwrite without asking")
     return parser.parse_args(arguments)
 
 
-def choose_settings(options: argparse.Namespace) -> Settings:
+def _choose_settings(options: argparse.Namespace) -> Settings:
     """Take the recipe, if there is one to read, and on top what the options say."""
     recipe = Settings()
     if options.recipe and Path(options.recipe).exists():
@@ -95,7 +101,7 @@ def choose_settings(options: argparse.Namespace) -> Settings:
     return dataclasses.replace(recipe, **given)
 
 
-def check_outputs(options: argparse.Namespace) -> None:
+def _check_outputs(options: argparse.Namespace) -> None:
     """Refuse, before any work, what could not be written or must not be overwritten."""
     if not 0 <= options.every < math.inf:
         raise InputError(f"--every is a number of seconds, not {options.every}")
@@ -122,13 +128,13 @@ def check_outputs(options: argparse.Namespace) -> None:
         if not Path(options.frames).is_dir():
             raise InputError(f"{options.frames}: not a folder; name one for --frames")
         there += [options.frames] if any(Path(options.frames).iterdir()) else []
-    if there and not options.yes and not agreed(f"{', '.join(there)}: there already."):
+    if there and not options.yes and not _agreed(f"{', '.join(there)}: there already."):
         raise InputError(
             f"{', '.join(there)}: there already; choose another name or add --yes"
         )
 
 
-def agreed(what: str) -> bool:
+def _agreed(what: str) -> bool:
     """Ask whether to overwrite, if there is somebody to ask."""
     if not sys.stdin.isatty():
         return False
@@ -136,38 +142,37 @@ def agreed(what: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def paint(options: argparse.Namespace) -> int:
+def _paint(options: argparse.Namespace) -> int:
     """Do what the command line asks and return the exit status."""
-    check_outputs(options)
-    settings = choose_settings(options)
+    _check_outputs(options)
+    settings = _choose_settings(options)
     photo = load_image(options.photo, settings.size)
     painting = load_image(options.painting, settings.size)
     paintings = [painting]
     if options.second:
         paintings += [load_image(options.second, settings.size)]
-    transfer = begin(photo, paintings, settings, options.checkpoint)
+    transfer = _begin(photo, paintings, settings, options.checkpoint)
     if options.frames:
         Path(options.frames).mkdir(exist_ok=True)
-    # An animation of more than 48 pictures is larger and no smoother.
-    film, every, status = [], math.ceil(settings.steps / 48), 0
+    film, stride, status = [], math.ceil(settings.steps / FRAMES), 0
     saved = time.monotonic()
     try:
         with tqdm(total=settings.steps, unit="step") as bar:
             for step in transfer:
-                shown = {k: f"{v:.3f}" for k, v in step.losses.items() if k in SHOWN}
+                shown = {k: f"{v:.3f}" for k, v in step.losses.items() if k in TERMS}
                 bar.set_postfix(shown, refresh=False)
                 bar.update(step.iteration - bar.n)
                 if options.checkpoint and time.monotonic() - saved >= options.every:
-                    keep(transfer, options.checkpoint)
+                    _keep(transfer, options.checkpoint)
                     saved = time.monotonic()
                 if options.frames:
                     save_image(step.image, f"{options.frames}/{step.iteration:05d}.png")
-                if options.gif and step.iteration % every == 0:
-                    film.append(step.image)
+                if options.gif and step.iteration % stride == 0:
+                    film.append(_as_frame(step.image))
     except KeyboardInterrupt:
         status = 130
         if options.checkpoint:
-            keep(transfer, options.checkpoint)
+            _keep(transfer, options.checkpoint)
     finally:
         try:
             save_image(transfer.image, options.out)
@@ -176,9 +181,9 @@ def paint(options: argparse.Namespace) -> int:
             status = 130
     if options.triptych:
         figure = show_triptych(photo, painting, transfer.image)
-        save_image(as_image(figure), options.triptych)
+        save_image(_as_image(figure), options.triptych)
     if options.gif:
-        save_gif([*film, transfer.image], options.gif)
+        save_gif([*film, _as_frame(transfer.image)], options.gif)
     if options.recipe and not Path(options.recipe).exists():
         settings.save(options.recipe)
     if options.checkpoint and not status:
@@ -189,7 +194,7 @@ def paint(options: argparse.Namespace) -> int:
     return status
 
 
-def begin(
+def _begin(
     photo: Tensor, paintings: list[Tensor], settings: Settings, checkpoint: str | None
 ) -> StyleTransfer:
     """Begin a run, saying what it will cost, or go on where a checkpoint is there."""
@@ -205,8 +210,9 @@ def begin(
         )
         return transfer
     transfer = StyleTransfer.resume(checkpoint)
-    same = [transfer.photo, *transfer.painting], [photo, *paintings]
-    if transfer.settings != settings or not all(map(torch.equal, *same)):
+    kept, given = [transfer.photo, *transfer.painting], [photo, *paintings]
+    same = len(kept) == len(given) and all(map(torch.equal, kept, given))
+    if transfer.settings != settings or not same:
         raise InputError(
             f"{checkpoint}: of a run with other pictures or settings; repeat that "
             "command, or delete the file to start anew"
@@ -215,7 +221,7 @@ def begin(
     return transfer
 
 
-def keep(transfer: StyleTransfer, checkpoint: str) -> None:
+def _keep(transfer: StyleTransfer, checkpoint: str) -> None:
     """Write a checkpoint; a full disk does not end the run."""
     try:
         transfer.save(checkpoint)
@@ -223,7 +229,14 @@ def keep(transfer: StyleTransfer, checkpoint: str) -> None:
         tqdm.write(f"{error}; the run goes on", file=sys.stderr)
 
 
-def as_image(figure: Figure) -> Tensor:
+def _as_frame(image: Tensor) -> Tensor:
+    """Make a picture small enough for an animation, which holds many."""
+    height, width = image.shape[2:]
+    part = min(1, GIF_SIDE / max(height, width))
+    return stretch(image, round(part * height), round(part * width))
+
+
+def _as_image(figure: Figure) -> Tensor:
     """Draw a figure as an image tensor."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
@@ -231,10 +244,17 @@ def as_image(figure: Figure) -> Tensor:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; bad input is one line on stderr and status 2."""
+    """Run the command line; bad input is one line on stderr.
+
+    Args:
+        arguments: of the command; those it was started with if left out.
+
+    Returns:
+        The exit status: 0; 2 for bad input; 130 after Ctrl-C.
+    """
     try:
-        return paint(parse(arguments))
-    except (InputError, OSError) as error:
+        return _paint(_parse(arguments))
+    except (InputError, OSError, MemoryError, torch.OutOfMemoryError) as error:
         line = " ".join(str(error).splitlines())  # names of files may be any
         print(f"nst_helpers: {line}", file=sys.stderr)
         return 2
@@ -244,4 +264,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     matplotlib.use("Agg")  # draw without a window
+    sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any
     sys.exit(main())

@@ -24,6 +24,7 @@ NETWORK = 0.55  # GB
 TRIAL = 16  # pixels a side: kept small for chips that are slow at bfloat16
 
 
+@functools.cache  # measured once a session: the same settings, the same picture
 def pick_precision(device: torch.device, precision: str = "auto") -> str:
     """Choose the precision in which this computer runs a network faster.
 
@@ -36,16 +37,8 @@ def pick_precision(device: torch.device, precision: str = "auto") -> str:
     """
     if precision != "auto":
         return precision
-    return faster_precision() if device.type == "cpu" else "float32"
-
-
-@functools.cache  # measured once a session: the same settings, the same picture
-def faster_precision() -> str:
-    """Measure in which precision the processor runs a layer faster.
-
-    Returns:
-        "float32" or "bfloat16".
-    """
+    if device.type != "cpu":
+        return "float32"
     exact = nn.utils.skip_init(nn.Conv2d, 256, 256, kernel_size=3, padding=1)
     exact.requires_grad_(False).to(memory_format=torch.channels_last)
     for parameter in exact.parameters():
@@ -120,6 +113,9 @@ def check_memory(
     photo: Tensor, paintings: Sequence[Tensor], settings: Settings
 ) -> None:
     """Refuse a run that this computer has no memory for.
+
+    It asks how much of the whole computer's is free: it does not know of the limit that
+    a container may have.
 
     Args:
         photo: (1, 3, H, W), of any size.

@@ -9,12 +9,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
 from .files import InputError, write_file
 
-VERSION = "nst_helpers checkpoint 3"
+VERSION = "nst_helpers checkpoint 4"
 
 
 def write_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
@@ -33,7 +34,9 @@ def write_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
 
     def outline(value: Any) -> Any:
         if isinstance(value, Tensor):
-            tensors[str(len(tensors))] = value.detach().cpu().contiguous().clone()
+            # safetensors wants each in memory of its own, in one piece.
+            whole = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            tensors[str(len(tensors))] = whole
             return {"tensor": str(len(tensors) - 1)}
         if isinstance(value, dict):
             return {"items": [[k, outline(v)] for k, v in value.items()]}

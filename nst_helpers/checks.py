@@ -6,6 +6,7 @@ wrong. To know what is wrong, it compares with the answers of likely mistakes.
 
 import copy
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -194,8 +195,11 @@ def check_shuffle_each(shuffle_each: Callable[[Tensor], Tensor]) -> str:
         raise Hint("Nothing moved: every number is where it was.")
     if not torch.equal(before, after.sort().values):
         raise Hint("Some numbers left their channel, or appear twice, or are lost.")
-    # At the same position, every number is 40 more than in the channel before.
-    if torch.equal(after[1], after[0] + 40):
+    orders = after - before[:, :1]
+    for channel, order in enumerate(orders):
+        if torch.equal(order, order.sort().values):
+            raise Hint(f"Channel {channel} did not move: shuffle each of them.")
+    if any(torch.equal(a, b) for a, b in itertools.combinations(orders, 2)):
         raise Hint("Channels moved together: draw a new order for each of them.")
     return "Only the diagonal of the Gram matrix survives this."
 
@@ -277,7 +281,8 @@ def check_style(style: Callable[[dict, dict, dict], Tensor]) -> str:
         One sentence; it begins with "Right" if it is.
     """
     weights = {"a": 3.0, "b": 1.0}
-    features = {"a": _random(1, 3, 4, 5), "b": _random(1, 4, 2, 3, seed=1)}
+    # So square that who forgets the Gram matrix gets a number too, and the hint below.
+    features = {"a": _random(1, 3, 3, 3), "b": _random(1, 4, 4, 4, seed=1)}
     painting = {"a": _random(1, 3, 4, 5, seed=2), "b": _random(1, 4, 2, 3, seed=3)}
     painting["c"] = _random(1, 2, 2, 3, seed=4)  # has no weight: does not count
     target = {name: gram_matrix(f) for name, f in painting.items()}
@@ -293,6 +298,10 @@ def check_style(style: Callable[[dict, dict, dict], Tensor]) -> str:
         "The weights are missing, and so is the division by their sum.": sum(
             errors.values()
         ),
+        "Compare Gram matrices, not features: gram_matrix(features[name]).": sum(
+            weights[n] * relative_error(features[n], target[n]) for n in weights
+        )
+        / 4,
         "Only the first layer counts: is return inside the loop?": 0.75 * errors["a"],
         "Only the last layer counts: do you add up in the loop?": errors["b"] / 4,
         "You divide by the number of layers, not by the sum of the weights.": sum(
@@ -431,6 +440,9 @@ def check_total_loss(total_loss: Callable[[dict, Settings], float]) -> str:
         mistakes |= {
             "You added the losses without their weights.": content + style + tv,
             "You added the weights without their losses.": 432.0,
+            "You typed the weights in: take them from settings.": (
+                content + 100 * style + 0.3 * tv
+            ),
         }
         _compare(answer, right, mistakes)
     return "This is the sum that L-BFGS makes small."

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .plots import LOSS_LINES
+from .settings import TERMS
 from .transfer import Step
 
 WIDTH, HEIGHT = 348, 112  # of the drawing, in pixels
@@ -58,17 +59,16 @@ def draw_shares(steps: Sequence[Step], bends: Sequence[int] = ()) -> str:
     Returns:
         SVG.
     """
-    names = ("content", "style", "tv")
     shares = np.array(
         [
-            [getattr(s.settings, f"{n}_weight") * s.losses.get(n, 0) for n in names]
+            [getattr(s.settings, f"{n}_weight") * s.losses.get(n, 0) for n in TERMS]
             for s in steps
         ]
     )
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-12)
     edges = TOP + (BOTTOM - TOP) * np.cumsum(np.c_[np.zeros(len(steps)), shares], 1)
     x, parts = _across(steps), []
-    for row, name in enumerate(names):
+    for row, name in enumerate(TERMS):
         colour = LOSS_LINES[name][0]
         above = zip(x, edges[:, row], strict=True)
         below = zip(x[::-1], edges[::-1, row + 1], strict=True)

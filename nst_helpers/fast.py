@@ -114,6 +114,7 @@ class FastConvolutions:
         order = ONEDNN._reorder_convolution_weight
         kernels = self._kept(name, x, back, lambda k: order(k, *PLAIN, x.shape))
         given = x, kernels, bias, *PLAIN
+        # The last three say what is done in the same pass, with which numbers, and how.
         if result is None:
             then = "none" if back else "relu"
             return ONEDNN._convolution_pointwise(*given, then, [], "")

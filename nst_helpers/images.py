@@ -53,8 +53,10 @@ def load_image(
         (1, 3, H, W) float32 RGB in [0, 1].
 
     Raises:
-        InputError: missing, a folder, empty, not an image, cut off, over 64 megapixels,
-            or a side under 16 pixels; the line names the file.
+        InputError: missing, a folder, empty, not to be opened, not an image, cut off,
+            over 64 megapixels, or a side under 16 pixels; an array of another shape or
+            type, or with numbers outside [0, 1]; or OpenCV is broken. The line names
+            the file.
     """
     if isinstance(source, np.ndarray):
         name, pixels = "the array", source
@@ -130,9 +132,14 @@ def _decode(file: Path | io.BytesIO, name: str, long_side: int | None) -> np.nda
 
 def _in_srgb(picture: Image.Image) -> Image.Image:
     """Bring a picture to RGB or RGBA, its colours to those that screens show."""
-    mode = "RGBA" if picture.has_transparency_data else "RGB"
     profile = picture.info.get("icc_profile")
-    if profile and picture.mode in ("RGB", "RGBA", "CMYK", "L"):
+    if picture.has_transparency_data:
+        # Before the profile, which would lose a transparent colour.
+        picture = picture.convert("RGBA")
+    elif picture.mode not in ("L", "CMYK"):
+        picture = picture.convert("RGB")
+    mode = "RGBA" if picture.mode == "RGBA" else "RGB"
+    if profile:
         try:
             return ImageCms.profileToProfile(
                 picture,
@@ -230,9 +237,11 @@ def resize(image: Tensor, long_side: int, name: str = "the picture") -> Tensor:
     size = round(width * scale), round(height * scale)
     if min(height, width, *size) < MIN_SIDE:
         then = "" if scale == 1 else f" would become {size[0]}x{size[1]}"
+        too_small = min(height, width) < MIN_SIDE
+        advice = "a larger picture" if too_small else "a larger size or crop it"
         raise InputError(
             f"{name}: {width}x{height} pixels{then}; each side needs at least "
-            f"{MIN_SIDE}: choose a larger size or crop it"
+            f"{MIN_SIDE}: choose {advice}"
         )
     return stretch(image, size[1], size[0])
 
@@ -293,13 +302,13 @@ def recolour(image: Tensor, colours: Tensor) -> Tensor:
 
     Args:
         image: (1, 3, H, W) in [0, 1].
-        colours: (1, 3, h, w) in [0, 1], of the same shape.
+        colours: (1, 3, h, w) in [0, 1], stretched to the image's size.
 
     Returns:
         (1, 3, H, W) in [0, 1].
 
     Source: Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style
-    Transfer", section 4.2; the brightness is that of ITU-R BT.601.
+    Transfer", CVPR, section 5.1; the brightness is that of ITU-R BT.601.
     """
     colours = stretch(colours, *image.shape[2:])
     weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)

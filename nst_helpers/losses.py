@@ -29,14 +29,20 @@ def gram_matrix(features: Tensor) -> Tensor:
         (C, C), symmetric; entry (i, j) is the mean over positions of channel i times
         channel j. Where things are is gone.
 
+    Raises:
+        RuntimeError: features of more than one picture.
+
     Source: Gatys et al. 2016, section 2.2, equation 3; they divide later, by 4N²M².
     """
-    flat = features.squeeze(0).flatten(1)  # (C, H·W)
-    return flat @ flat.T / flat.shape[1]
+    _, channels, height, width = features.shape
+    flat = features.reshape(channels, height * width)
+    return flat @ flat.T / (height * width)
 
 
 def relative_error(x: Tensor, target: Tensor) -> Tensor:
     """Compute ‖x − target‖² / ‖target‖².
+
+    The mean square of the target counts as 1e-8 at least.
 
     Args:
         x: any shape.
@@ -45,6 +51,7 @@ def relative_error(x: Tensor, target: Tensor) -> Tensor:
     Returns:
         (), 0 or more: 0 is equal, 1 is as wrong as x = 0.
     """
+    # A norm, squared, needs no room for the squares of all features.
     off = vector_norm(x.to(target.dtype) - target) ** 2 / target.numel()
     mean_square = vector_norm(target) ** 2 / target.numel()
     return off / mean_square.clamp_min(FLOOR)
@@ -61,23 +68,6 @@ def weighted_mean(errors: dict[str, Tensor], layers: dict[str, float]) -> Tensor
         ().
     """
     return sum(w * errors[name] for name, w in layers.items()) / sum(layers.values())
-
-
-def weighted_error(
-    x: dict[str, Tensor], target: dict[str, Tensor], layers: dict[str, float]
-) -> Tensor:
-    """Compute the weighted mean of the relative errors of some layers.
-
-    Args:
-        x: {layer: tensor}, features or Gram matrices of the picture.
-        target: {layer: tensor}, what they should be, of the same shapes.
-        layers: {layer: weight}, each weight 0 or more, one at least above 0.
-
-    Returns:
-        (), 0 or more.
-    """
-    errors = {name: relative_error(x[name], target[name]) for name in layers}
-    return weighted_mean(errors, layers)
 
 
 def content_loss(
@@ -97,7 +87,8 @@ def content_loss(
 
     Source: Gatys et al. 2016, section 2.1, equation 1, made relative.
     """
-    return weighted_error(features, target, layers)
+    errors = {name: relative_error(features[name], target[name]) for name in layers}
+    return weighted_mean(errors, layers)
 
 
 def style_loss(
@@ -117,8 +108,8 @@ def style_loss(
 
     Source: Gatys et al. 2016, section 2.2, equations 4 and 5, made relative.
     """
-    grams = {name: gram_matrix(features[name]) for name in layers}
-    return weighted_error(grams, target, layers)
+    errors = {n: relative_error(gram_matrix(features[n]), target[n]) for n in layers}
+    return weighted_mean(errors, layers)
 
 
 def total_variation(image: Tensor) -> Tensor:
@@ -142,14 +133,14 @@ def total_variation(image: Tensor) -> Tensor:
 def tv_loss(image: Tensor, photo: Tensor) -> Tensor:
     """Measure how rough a picture is, as a ratio to the photo.
 
-    L_tv = TV(image) / TV(photo)
+    L_tv = TV(image) / max(TV(photo), 1e-4)
 
     Args:
         image: (1, 3, H, W) in [0, 1].
         photo: (1, 3, H, W) in [0, 1].
 
     Returns:
-        (), 0 for a flat image, 1 for one as rough as the photo.
+        (), 0 for a flat image, 1 for one as rough as the photo, if that is no flat one.
 
     Source: not in Gatys et al. 2016; calms the speckle that L_style allows.
     """

@@ -10,28 +10,18 @@ freed once they have been used.
 import torch
 from torch import Tensor
 
-from .losses import content_loss, gram_matrix, range_loss, tv_loss, weighted_error
-from .settings import Settings
+from .losses import (
+    content_loss,
+    gram_matrix,
+    range_loss,
+    relative_error,
+    tv_loss,
+    weighted_mean,
+)
+from .settings import TERMS, Settings
 from .vgg import VGG19
 
 RANGE_WEIGHT = 50.0  # times the other three: cutting off then moves no loss by 1 %
-
-
-def term_weights(settings: Settings) -> dict[str, float]:
-    """List the weights of the four terms.
-
-    Args:
-        settings: give three of them.
-
-    Returns:
-        {"content", "style", "tv", "range"}, each 0 or more.
-    """
-    weights = {
-        "content": settings.content_weight,
-        "style": settings.style_weight,
-        "tv": settings.tv_weight,
-    }
-    return weights | {"range": RANGE_WEIGHT * sum(weights.values())}
 
 
 def losses_and_gradient(
@@ -75,7 +65,9 @@ def losses_and_gradient(
             layers.append((name, f if is_kept else None))
         picture = pixels.detach()
         inputs = *features.values(), *grams.values(), picture
-        weights, terms = term_weights(settings), {}
+        weights = {name: getattr(settings, f"{name}_weight") for name in TERMS}
+        weights["range"] = RANGE_WEIGHT * sum(weights.values())
+        terms = {}
         with torch.enable_grad():
             for x in inputs:
                 x.requires_grad_()
@@ -84,7 +76,8 @@ def losses_and_gradient(
                 terms["content"] = content_loss(features, content, wanted)
             if style:
                 wanted = {name: settings.style_layers[name] for name in style}
-                terms["style"] = weighted_error(grams, style, wanted)
+                errors = {n: relative_error(grams[n], style[n]) for n in style}
+                terms["style"] = weighted_mean(errors, wanted)
             if weights["tv"]:
                 terms["tv"] = tv_loss(picture, photo)
             terms["range"] = range_loss(picture)

@@ -9,7 +9,7 @@ import ipywidgets as widgets
 from torch import Tensor
 
 from .files import InputError
-from .images import encode, load_image
+from .images import FORMATS, encode, load_image
 
 SMALLEST = 64  # pixels, the long side of the smallest preview
 
@@ -42,7 +42,7 @@ class Picker(widgets.VBox):
         chosen: Callable[[], None],
         refused: Callable[[str], None],
     ) -> None:
-        paths = sorted(p for p in folder.glob("*") if p.suffix in (".jpg", ".png"))
+        paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in FORMATS)
         if not paths:
             raise InputError(
                 f"{folder}: no pictures there; give Studio an image folder"

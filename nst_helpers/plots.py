@@ -26,6 +26,8 @@ LOSS_LINES = {
     "tv": ("#009E73", "-."),
     "total": ("#000000", ":"),
 }
+FRAMES = 48  # of an animation: more make it larger and no smoother
+GIF_SECONDS = 6.0
 
 
 def show_images(
@@ -44,6 +46,9 @@ def show_images(
 
     Returns:
         The figure.
+
+    Raises:
+        ValueError: another number of titles than of images.
     """
     fig, axes = _grid([image.shape[2:] for image in images], titles, height, columns)
     for axis, image in zip(axes, images, strict=True):
@@ -69,6 +74,9 @@ def show_maps(
 
     Returns:
         The figure.
+
+    Raises:
+        ValueError: another number of titles than of maps.
     """
     shapes = [m.shape if over is None else over.shape[2:] for m in maps]
     fig, axes = _grid(shapes, titles, height, columns)
@@ -88,7 +96,10 @@ def show_maps(
 
 
 def show_distances(
-    distances: Tensor, images: Sequence[Tensor], title: str = ""
+    distances: Tensor,
+    images: Sequence[Tensor],
+    title: str = "",
+    largest: float | None = None,
 ) -> Figure:
     """Show the distances between images, all against all, as a table of colours.
 
@@ -97,6 +108,8 @@ def show_distances(
         images: N of (1, 3, H, W) in [0, 1]; they stand beside the rows and above the
             columns.
         title: of the table.
+        largest: distance with the brightest colour, the same in several tables, say;
+            that of this table if left out.
 
     Returns:
         The figure.
@@ -111,11 +124,11 @@ def show_distances(
         for axis in (axes[0, i + 1], axes[i + 1, 0]):
             axis.imshow(to_array(image))
     table = fig.add_subplot(axes[1, 1].get_gridspec()[1:, 1:])
-    table.imshow(distances, cmap="magma", aspect="auto")
+    largest = largest or distances.max()
+    table.imshow(distances, cmap="magma", aspect="auto", vmin=0, vmax=largest)
     table.axis("off")
-    middle = (distances.min() + distances.max()) / 2
     for i, j in np.ndindex(count, count):
-        colour = "black" if distances[i, j] > middle else "white"
+        colour = "black" if distances[i, j] > 0.55 * largest else "white"
         text = f"{distances[i, j]:.2f}"
         table.text(j, i, text, color=colour, ha="center", va="center", fontsize=9)
     fig.suptitle(title, fontsize=10)
@@ -168,26 +181,23 @@ def show_losses(steps: Sequence[Step]) -> Figure:
     return fig
 
 
-def film_strip(steps: Sequence[Step], count: int = 6) -> Figure:
-    """Show a few pictures of a run, closer together in its first half.
+def film_strip(steps: Sequence[Step]) -> Figure:
+    """Show six pictures of a run, closer together in its first half.
 
     Args:
-        steps: of one run, in order.
-        count: how many pictures at most, 2 or more.
+        steps: of one run, in order; of fewer than six, each is shown.
 
     Returns:
         The figure.
     """
-    few = min(count, len(steps))
+    few = min(6, len(steps))
     places = np.geomspace(5, len(steps) + 4, few).round().astype(int) - 5
     chosen = [steps[place] for place in np.unique(places)]
     titles = [f"iteration {step.iteration}" for step in chosen]
     return show_images([step.image for step in chosen], titles, height=1.5)
 
 
-def save_gif(
-    images: Sequence[Tensor], path: str | os.PathLike, seconds: float = 6.0
-) -> None:
+def save_gif(images: Sequence[Tensor], path: str | os.PathLike) -> None:
     """Write images as an animation that loops and rests on the last one.
 
     The file is written whole or not at all.
@@ -195,28 +205,26 @@ def save_gif(
     Args:
         images: of (1, 3, H, W) in [0, 1]; all are brought to the size of the last.
         path: the file to write.
-        seconds: how long all but the last picture take together.
 
     Raises:
         InputError: the file cannot be written.
     """
-    write_file(path, encode_gif(images, seconds))
+    write_file(path, encode_gif(images))
 
 
-def encode_gif(images: Sequence[Tensor], seconds: float = 6.0) -> bytes:
+def encode_gif(images: Sequence[Tensor]) -> bytes:
     """Encode images as the content of an animated GIF.
 
     Args:
         images: of (1, 3, H, W) in [0, 1]; all are brought to the size of the last.
-        seconds: how long all but the last picture take together.
 
     Returns:
-        The content.
+        The content; all but the last picture take GIF_SECONDS together.
     """
     shape = images[-1].shape[2:]
     frames = [Image.fromarray(to_bytes(stretch(x, *shape))) for x in images]
     # Browsers slow down frames shorter than 20 ms.
-    each = max(20, round(1000 * seconds / max(1, len(frames) - 1)))
+    each = max(20, round(1000 * GIF_SECONDS / max(1, len(frames) - 1)))
     encoded = io.BytesIO()
     frames[0].save(
         encoded,

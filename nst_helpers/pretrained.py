@@ -21,8 +21,9 @@ def read_state(weights: str | os.PathLike) -> dict[str, Tensor]:
     """Read the weights of a VGG19 under torchvision's names.
 
     Args:
-        weights: "bundled", "imagenet" or the path of a .safetensors or .pth file. If
-            the file's SHA-256 stands beside it (in FILE.sha256), it is checked.
+        weights: "bundled", "imagenet" (the file that the environment variable
+            NST_WEIGHTS names, else a download) or the path of a .safetensors or .pth
+            file. If its SHA-256 stands beside it (in FILE.sha256), it is checked.
 
     Returns:
         {"features.0.weight": (64, 3, 3, 3), ...}, float16 or float32.
@@ -51,12 +52,16 @@ def _load(path: Path) -> dict[str, Tensor]:
             f"{path}: no such weights file; weights are 'bundled', 'imagenet', "
             "'random' or the path of a .safetensors or .pth file"
         )
-    _check_sha256(path)
     try:
+        _check_sha256(path)
         if path.suffix == ".safetensors":
             # Not load_file, which may take Ctrl-C for a fault of the file.
             return load(path.read_bytes())
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
+    except PermissionError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except Exception:  # a web page, a cut-off file, or a pickle with code in it
         raise InputError(f"{path}: no weights, or cut off; get it again") from None
     if not isinstance(state, dict) or not all(
@@ -71,9 +76,8 @@ def _check_sha256(path: Path) -> None:
     beside = path.with_name(path.name + ".sha256")
     in_name = re.fullmatch("vgg19-([0-9a-f]{8})[.]pth", path.name)
     if beside.exists():
-        expected = (beside.read_text(errors="replace").split() or ["nothing"])[
-            0
-        ].lower()
+        words = beside.read_text(errors="replace").lower().split()
+        expected = words[0] if words else "nothing"
     elif in_name:
         expected = in_name[1]
     else:

@@ -9,6 +9,7 @@ from typing import Any
 from .files import InputError, write_file
 from .vgg import check_layers
 
+TERMS = ("content", "style", "tv")  # each has a weight
 RECIPE_VERSION = 1
 RECIPE_BYTES = 100_000  # what is longer is a film, say, and no recipe
 CHOICES = {
@@ -37,22 +38,24 @@ class Settings:
     Args:
         content_weight: α, how much the photo's content counts, 0 to 1e6.
         style_weight: β, how much the painting's style counts, 0 to 1e6.
-        tv_weight: how much smoothness counts, 0 to 1e6.
+        tv_weight: γ, how much smoothness counts, 0 to 1e6.
         mix: of two paintings: 0 is the first, 1 the second, between them the Gram
             matrices are mixed.
-        content_layers: {layer: weight}; weights count relative to each other.
-        style_layers: {layer: weight}; the early layers carry ink and palette, the late
-            ones larger shapes.
+        content_layers: {layer: weight}; weights, 0 to 1e6 and one above 0, count
+            relative to each other.
+        style_layers: {layer: weight}, likewise; the early layers carry ink and palette,
+            the late ones larger shapes.
         steps: iterations of the optimiser, 1 to 100,000.
         size: long side of the result in pixels, 16 to 4096.
-        scales: 1 to 8 sizes to paint at, one after the other, each double the one
-            before and the last one `size`, in equal shares of the steps, but 40 at
-            most for each of the small ones. Strokes begun small are large in the end.
+        scales: 1 to 8 sizes to paint at, no more than steps, one after the other, each
+            double the one before and the last one `size`, in equal shares of the steps,
+            but 40 at most for each of the small ones. Strokes begun small are large in
+            the end.
         start: "content" (the photo), "noise" or "style" (the painting).
         optimizer: "lbfgs" or "adam".
         seed: chooses the noise and the random weights, 0 to 2³² − 1.
-        weights: of the network, see VGG19.
-        pooling: "avg" or "max", see VGG19.
+        weights: of the network: "bundled", "imagenet", "random" or a path, see VGG19.
+        pooling: "avg" or "max" (as it was trained), see VGG19.
         device: "auto" (the best there is), "cpu", "cuda" or "mps".
         precision: of the network's numbers: "float32", "bfloat16" (half the bits), or
             "auto": bfloat16 where it is faster, until its rounding stands in the way.
@@ -116,7 +119,9 @@ class Settings:
                     f"{name} is {' or '.join(choices)}, not {_tell(value)}"
                 )
         if not isinstance(self.weights, str):
-            raise InputError(f"weights is a name or a path, not {_tell(self.weights)}")
+            raise InputError(
+                f"weights is a text, a name or a path, not {_tell(self.weights)}"
+            )
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the settings as a recipe in JSON.

@@ -20,14 +20,14 @@ from .curves import NAMES, draw_losses, draw_shares
 from .files import InputError
 from .images import encode, recolour, resize, stretch
 from .painter import Painter
-from .picker import Picker, data_address
-from .plots import encode_gif
-from .settings import Settings
+from .picker import SMALLEST, Picker, data_address
+from .plots import FRAMES, encode_gif
+from .settings import TERMS, Settings
 from .transfer import Step
 
 PAUSE = 0.1  # seconds between two pictures sent to the page, at least
 REDRAW = 0.4  # the same for the curves, which cost the page more
-SIZES = (64, 96, 128, 160, 192, 256)  # of the preview
+SIZES = (SMALLEST, 96, 128, 160, 192, 256)  # of the preview
 FINISHES = (256, 384, 512, 768, 1024)
 FINISH_STEPS = 40
 MACHINE = ("weights", "device", "precision")  # no recipe changes these
@@ -85,7 +85,8 @@ class Studio(widgets.VBox):
     def __init__(
         self, images: str | Path = "../images", settings: Settings = SETTINGS
     ) -> None:
-        self._base, self._refusal = settings, ""
+        self._first = self._base = settings
+        self._refusal = ""
         self._quiet = False  # code moves the sliders: no orders yet
         self._pinned: Step | None = None  # the moment that the time line points at
         self._ended = False  # by Stop: Start begins anew
@@ -142,6 +143,12 @@ class Studio(widgets.VBox):
         if self.painter.trouble:
             raise InputError(self.painter.trouble)
 
+    def reset(self) -> None:
+        """Bring the photo back, and the sliders to where they first stood; rest."""
+        self._base = self._first
+        self._move_sliders(self._first)
+        self._restart()
+
     def close(self) -> None:
         """End the thread and take the studio off the page."""
         if self.painter:  # else it was never built
@@ -171,7 +178,7 @@ class Studio(widgets.VBox):
                 description=NAMES[field.removesuffix("_weight")],
                 **_row(300),
             )
-            for field in ("content_weight", "style_weight", "tv_weight")
+            for field in (f"{name}_weight" for name in TERMS)
         }
         self._equaliser = widgets.HBox()
         self._layers = {}
@@ -268,7 +275,7 @@ class Studio(widgets.VBox):
             "Pause": lambda: self.painter.rest(),
             "Step": lambda: self._start(1),
             "Stop": self._stop,
-            "Reset": self._reset,
+            "Reset": self.reset,
         }
         for name, act in acts.items():
             self._buttons[name].on_click(lambda _, act=act: act())
@@ -287,8 +294,9 @@ class Studio(widgets.VBox):
         """Order a new run with the pictures chosen; one that paints goes on."""
         with self._friendly():
             photo, paintings = self._photo.load(self._photo.value), self._load()
+            self._content = photo  # before the painter's thread asks for it
             self.painter.begin(photo, paintings, self.settings)
-            self._ended, self._time.value, self._content = False, 100, photo
+            self._ended, self._time.value = False, 100
             self._show_originals(photo, paintings[0])
 
     def _repaint(self) -> None:
@@ -340,7 +348,7 @@ class Studio(widgets.VBox):
         self._ended = True
         self.painter.rest("Stopped: the picture is kept, Start begins a new one.")
 
-    def _reset(self) -> None:
+    def _restart(self) -> None:
         """Order the photo back, and a rest."""
         self.painter.rest("Press Start.")
         self._begin()
@@ -373,7 +381,7 @@ class Studio(widgets.VBox):
                 here = {n: getattr(self._base, n) for n in MACHINE}
                 self._base = replace(recipe, **here)
                 self._move_sliders(recipe)
-                self._reset()
+                self._restart()
         self._recipe.value = ()  # so that the same file may be chosen again
 
     def _move_sliders(self, settings: Settings) -> None:
@@ -414,8 +422,8 @@ class Studio(widgets.VBox):
         step, steps = self._moment(), self.painter.steps
         if not step or not steps:
             return
-        # An animation of more than 48 pictures is larger and no smoother.
-        film = [self._coloured(s) for s in steps[: -1 : math.ceil(len(steps) / 48)]]
+        stride = math.ceil(len(steps) / FRAMES)
+        film = [self._coloured(step) for step in steps[:-1:stride]]
         last = self._coloured(steps[-1])
         film.append(resize(last, min(max(last.shape), SIZES[-1])))
         recipe = replace(step.settings, steps=max(1, step.iteration))
@@ -433,11 +441,11 @@ class Studio(widgets.VBox):
 
     def _coloured(self, step: Step) -> Tensor:
         """Give a step's picture the colours chosen."""
-        photo = stretch(self._content, *step.image.shape[2:])
-        pictures = {"painted": step.image, "photo": photo}
         brightness, colours = COLOURS[self._colours.value]
         if brightness == colours:
             return step.image
+        photo = stretch(self._content, *step.image.shape[2:])
+        pictures = {"painted": step.image, "photo": photo}
         return recolour(pictures[brightness], pictures[colours])
 
     def _painted(self) -> None:
@@ -509,7 +517,7 @@ class Studio(widgets.VBox):
             lines.append(
                 ", ".join(
                     f"{NAMES[name]} {step.losses[name]:.3g}"
-                    for name in ("content", "style", "tv")
+                    for name in TERMS
                     if name in step.losses
                 )
             )

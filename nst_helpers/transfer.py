@@ -19,17 +19,25 @@ from .files import InputError
 from .images import fit_inside, resize, stretch
 from .losses import gram_matrix
 from .objective import losses_and_gradient
-from .settings import Settings
+from .settings import TERMS, Settings
 from .vgg import VGG19
 
-SLOPE = 0.5  # see scale_frequencies
+EXPONENT = 0.5  # see scale_frequencies
 COARSE_STEPS = 40  # at most, at each size but the last; more gain nothing there
 FIXED = ("start", "seed", "weights", "pooling", "device", "precision", "scales")
-ADAM_RATE = 0.02  # of the way from black to white, a step
-FIRST_MOVE = 0.02  # of a variable, on average; PyTorch's own first trial is shorter
+ADAM_LR = 0.02  # of the way from black to white, a step
+FIRST_MOVE = 0.02  # of a variable, on average; PyTorch's own is 1 for all together
 PATIENCE = 5  # evaluations in one step, before we blame the rounding
 # What a checkpoint holds besides pictures, settings and optimiser.
-SAVED = ("_best", "_known", "_bent", "_quick", "_seconds", "_evaluations")
+SAVED = (
+    "iteration",
+    "_best",
+    "_known",
+    "_bent",
+    "_first_precision",
+    "_seconds",
+    "_evaluations",
+)
 SMALL = 120_000  # pixels of the trial run that forecasts the time of a large one
 
 
@@ -59,7 +67,7 @@ class Step:
     settings: Settings
 
 
-class NotFiniteError(ArithmeticError):
+class _NotFiniteError(ArithmeticError):
     """Leave a line search that met a loss which is no number."""
 
 
@@ -121,7 +129,7 @@ class StyleTransfer:
         self._check_memory(settings)
         network = VGG19(settings.weights, settings.pooling, settings.seed)
         self._network = self._vgg = network.to(self._device)
-        self._quick = pick_precision(self._device, settings.precision)
+        self._first_precision = pick_precision(self._device, settings.precision)
         self.precision = "float32"
         self._move(self._start())
         self._aim()
@@ -158,7 +166,8 @@ class StyleTransfer:
         """The painting, or the two, as given; assign others to bend the picture.
 
         Raises:
-            InputError: more than two, or no image.
+            InputError: more than two, no image, one too thin for settings.size, or one
+                only where settings.mix needs two.
         """
         return self._originals[1]
 
@@ -211,7 +220,6 @@ class StyleTransfer:
             "photo": photo,
             "painting": painting,
             "settings": asdict(self._settings),
-            "iteration": self.iteration,
             "halvings": self._halvings,
             "precision": self.precision,
             "origin": self._origin,
@@ -232,15 +240,18 @@ class StyleTransfer:
 
         Raises:
             InputError: no such file, a damaged one, or a device or memory that cannot
-            be had.
+                be had.
         """
         state = read_checkpoint(path)
         settings = Settings(**state["settings"])
-        transfer = cls(state["photo"], state["painting"], settings)
-        transfer.iteration = state["iteration"]
+        # With one scale: pictures may have become too thin for the coarsest since.
+        whole = replace(settings, scales=1)
+        transfer = cls(state["photo"], state["painting"], whole)
         transfer._grow(settings, state["halvings"])
-        transfer._origin = state["origin"].to(transfer._device)
-        transfer._variables.copy_(state["variables"])
+        # Of another shape than the photo, if Ctrl-C broke off the growing.
+        device = transfer._device
+        transfer._origin = state["origin"].to(device)
+        transfer._variables = state["variables"].to(device)
         transfer._accepted = transfer._variables.clone()
         transfer._aim()
         transfer._target(state["precision"])
@@ -248,7 +259,6 @@ class StyleTransfer:
         transfer._optimizer.load_state_dict(optimizer)
         for name in SAVED:
             setattr(transfer, name, state[name])
-        device = transfer._device
         transfer._known = [
             (x.to(device), y, g.to(device)) for x, y, g in state["_known"]
         ]
@@ -288,7 +298,7 @@ class StyleTransfer:
                     self._grow(aim, self._halvings - 1)
                     self._aim()
             losses, gradient = self._evaluate()
-        except NotFiniteError:
+        except _NotFiniteError:
             self._end("not finite")
         variables = self._variables.detach().clone()
         self._accepted, self._known = variables, [(variables, losses, gradient)]
@@ -405,15 +415,14 @@ class StyleTransfer:
         aim = self._settings
         # Only the weights' ratio matters: the tolerances of L-BFGS always meet a loss
         # of the same size.
-        together = aim.content_weight + aim.style_weight + aim.tv_weight
-        self._scale = 100 / together
+        self._scale = 100 / sum(getattr(aim, f"{name}_weight") for name in TERMS)
         # A term or a layer of weight 0 is left out: it costs no time.
         content = aim.content_layers if aim.content_weight else {}
         style = aim.style_layers if aim.style_weight else {}
         self._content_layers = {name: w for name, w in content.items() if w}
         self._style_layers = {name: w for name, w in style.items() if w}
         self._aimed_at = aim
-        self._target(self._quick)
+        self._target(self._first_precision)
         self._forget()
 
     def _target(self, precision: str) -> None:
@@ -448,7 +457,7 @@ class StyleTransfer:
         """Start the optimiser anew, knowing nothing of the loss surface."""
         self._variables.requires_grad_()
         if self._aimed_at.optimizer == "adam":
-            self._optimizer = torch.optim.Adam([self._variables], lr=ADAM_RATE)
+            self._optimizer = torch.optim.Adam([self._variables], lr=ADAM_LR)
         else:
             # One iteration a step, so that there is a picture to see after each. The
             # tolerances are absolute and would end a run for its small numbers.
@@ -484,39 +493,38 @@ class StyleTransfer:
             {name: self._style[name] for name in self._style_layers},
             self._aimed_at,
         )
-        gradient = scale_frequencies(self._scale * gradient, SLOPE)  # by the chain rule
+        gradient = scale_frequencies(self._scale * gradient)  # by the chain rule
         self._evaluations += 1
         losses = {name: term.item() for name, term in terms.items()}
         if not math.isfinite(losses["total"]):
-            raise NotFiniteError
+            raise _NotFiniteError
         self._known.append((self._variables.detach().clone(), losses, gradient))
         return losses, gradient
 
     def _pixels(self, variables: Tensor) -> Tensor:
         """Return the picture that variables stand for."""
-        return self._origin + scale_frequencies(variables, SLOPE)
+        return self._origin + scale_frequencies(variables)
 
     def _shown(self) -> Tensor:
         """Return the picture of the last whole step."""
         return self._pixels(self._accepted).clamp(0, 1).cpu()
 
 
-def scale_frequencies(image: Tensor, slope: float) -> Tensor:
-    """Multiply each wave of brightness by a power of its length.
+def scale_frequencies(image: Tensor) -> Tensor:
+    """Multiply each wave of brightness by the root of its length.
 
-    y = x − x̄ + F⁻¹(λ^slope · F(x̄)), where x̄ is the mean of the three channels, F the
+    y = x − x̄ + F⁻¹(√λ · F(x̄)), where x̄ is the mean of the three channels, F the
     Fourier transform and λ = 1 / (4 f), so that waves of four pixels stay as they are.
 
     L-BFGS first takes all its variables to be equally stiff. Pixels are not: the loss
     resists a fine change of brightness more than a broad one. (Colours are the other
     way round, if anything, and are left alone.) Optimised are variables z, 0 at first,
-    with pixels x = x₀ + scale_frequencies(z, 0.5). In them a step along the gradient
+    with pixels x = x₀ + scale_frequencies(z). In them a step along the gradient
     moves broad shapes further than speckle. The operator is symmetric, so that dL/dz
     is the same one on dL/dx.
 
     Args:
         image: (1, 3, H, W).
-        slope: above 0 strengthens broad shapes, below 0 fine ones.
 
     Returns:
         (1, 3, H, W).
@@ -526,7 +534,7 @@ def scale_frequencies(image: Tensor, slope: float) -> Tensor:
     """
     grey = image.mean(1, keepdim=True)
     height, width = image.shape[2:]
-    gains = _wave_lengths(height, width, image.device) ** slope
+    gains = _wave_lengths(height, width, image.device) ** EXPONENT
     waves = torch.fft.irfft2(torch.fft.rfft2(grey) * gains, s=(height, width))
     return image - grey + waves
 
@@ -590,12 +598,14 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def stylize(photo: Tensor, painting: Tensor, settings: Settings = Settings()) -> Tensor:
+def stylize(
+    photo: Tensor, painting: Tensor | Sequence[Tensor], settings: Settings = Settings()
+) -> Tensor:
     """Paint a photo in the manner of a painting, to the end.
 
     Args:
         photo: (1, 3, H, W) in [0, 1].
-        painting: (1, 3, H, W) in [0, 1].
+        painting: (1, 3, H, W) in [0, 1], or two of them, which settings.mix mixes.
         settings: every other choice.
 
     Returns:
@@ -621,10 +631,12 @@ def forecast(
         settings: of the run.
 
     Returns:
-        Seconds, and gigabytes of memory at the peak besides those already in use.
+        Seconds, and gigabytes of this computer's memory, at the peak, besides those
+        already in use. What a graphics card holds does not count.
 
     Raises:
-        InputError: as StyleTransfer does, but for memory; or the loss is no number.
+        InputError: as StyleTransfer does, but memory for the trial is enough; or the
+            loss is no number.
     """
     paintings = _listed(painting)
     pictures = [_prepare(x, "picture", settings.size) for x in (photo, *paintings)]

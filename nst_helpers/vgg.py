@@ -32,8 +32,9 @@ class VGG19(nn.Module):
 
     Args:
         weights: "bundled" (in the package, offline: the convolutions of VGG-16),
-            "imagenet" (torchvision's VGG-19, downloaded once), "random" (untrained), or
-            the path of a .safetensors or .pth file in torchvision's layout.
+            "imagenet" (torchvision's VGG-19, downloaded once, or read from where the
+            environment variable NST_WEIGHTS points), "random" (untrained), or the path
+            of a .safetensors or .pth file in torchvision's layout.
         pooling: "avg", which Gatys et al. recommend for pictures, or "max", as trained.
         seed: chooses the random weights.
 
@@ -72,12 +73,12 @@ class VGG19(nn.Module):
         self.requires_grad_(False)
         self._fast = FastConvolutions(self.convs)
 
-    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, layers: Iterable[str] | str) -> dict[str, Tensor]:
         """Compute the features of some layers, running no deeper than the deepest.
 
         Args:
             image: (1, 3, H, W) RGB in [0, 1]; mean and deviation are handled here.
-            layers: names out of conv1_1 … conv5_4.
+            layers: names out of conv1_1 … conv5_4, or one of them.
 
         Returns:
             {name: (1, C, h, w)}, 0 or more, where h and w are halved (rounded down)
@@ -86,7 +87,7 @@ class VGG19(nn.Module):
         Raises:
             InputError: an unknown layer; the line lists the sixteen.
         """
-        layers = set(layers)
+        layers = {layers} if isinstance(layers, str) else set(layers)
         walked = self.walk(image, layers)
         return {name: features for name, features in walked if name in layers}
 

@@ -55,6 +55,14 @@ def shuffle_together(f):
     return flat(f)[:, torch.randperm(flat(f).shape[1])].view(f.shape)
 
 
+def shuffle_some(f, groups):
+    """Shuffle some channels only, those of a group in one order."""
+    rows = flat(f).clone()
+    for group in groups:
+        rows[group] = rows[group][:, torch.randperm(rows.shape[1])]
+    return rows.view(f.shape)
+
+
 def shuffle_all(f):
     numbers = f.flatten()
     return numbers[torch.randperm(len(numbers))].view(f.shape)
@@ -146,6 +154,9 @@ CASES = {
             (shuffle_together, "moved together"),
             (shuffle_all, "left their channel"),
             (lambda f: f, "Nothing moved"),
+            (lambda f: shuffle_some(f, [[0]]), "Channel 1 did not"),
+            (lambda f: shuffle_some(f, [[0], [1, 2]]), "moved together"),
+            (lambda f: shuffle_some(f, [[1, 2]]), "Channel 0 did not"),
             (lambda f: flat(shuffle_each(f)), "shape"),
             (lambda f: torch.zeros_like(f), "appear twice"),
             (lambda f: f.copy_(shuffle_each(f)), "clone"),
@@ -187,6 +198,10 @@ CASES = {
             (lambda f, t, w: 0.75 * first_layer_only(f, t, w), "inside the loop"),
             (lambda f, t, w: style(f, t, {"b": 1}) / 4, "last layer"),
             (lambda f, t, w: 2 * style(f, t, w), "number of layers"),
+            (
+                lambda f, t, w: sum(w[n] * error(f[n], t[n]) for n in w) / 4,
+                "not features",
+            ),
             (raw_style, "by the squared Gram"),
             (lambda f, t, w: raw_style(f, t, w, torch.mean), "mean squared Gram"),
             (
@@ -251,6 +266,7 @@ CASES = {
             (total(style=0), "style is missing"),
             (total(content=0), "content is missing"),
             (total(style=-1), "formula"),
+            (lambda x, s: x["content"] + 100 * x["style"] + 0.3 * x["tv"], "typed"),
             (lambda losses, s: sum(losses.values()), "without their weights"),
             (
                 lambda losses, s: s.content_weight + s.style_weight + s.tv_weight,

@@ -7,12 +7,13 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from conftest import IMAGES
 from PIL import Image
 
-from nst_helpers import InputError, Settings, load_image
+from nst_helpers import InputError, Settings, StyleTransfer, load_image
 from nst_helpers import __main__ as command_line
-from nst_helpers.__main__ import main
+from nst_helpers.__main__ import _as_frame, main
 
 PAIR = [
     str(IMAGES / "content" / "cat.jpg"),
@@ -173,6 +174,14 @@ def test_two_paintings_are_mixed():
     assert (zero - one).abs().max() > 2 / 255
 
 
+def test_help_says_what_every_setting_means(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "α, how much the photo's content counts, 0 to 1e6. Default: 1.0." in said
+    assert "Fix it to repeat a picture exactly on another computer." in said
+
+
 def test_a_mix_without_a_second_painting(capsys):
     assert "second painting" in refused(capsys, *SMALL, "--mix", "0.5", "-o", "x.png")
 
@@ -239,6 +248,28 @@ def test_a_checkpoint_of_another_run_is_not_gone_on_from(capsys):
     swapped = [LONG[1], LONG[0], *LONG[2:], "-o", "out.png"]
     assert "other pictures or settings" in refused(capsys, *swapped)
     assert open("run", "rb").read() == before
+
+
+def test_a_checkpoint_with_another_painting_more_is_not_gone_on_from(capsys):
+    photo, painting = (load_image(path, 64) for path in PAIR)
+    settings = Settings(size=64, steps=60, precision="float32")
+    StyleTransfer(photo, [painting, photo], settings).save("run")
+    complaint = refused(capsys, *LONG, "-o", "out.png")
+    assert "other pictures or settings" in complaint
+
+
+def test_too_little_memory_on_a_graphics_card_is_one_line(capsys, monkeypatch):
+    def fill_up(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 9 GB")
+
+    monkeypatch.setattr("nst_helpers.__main__.StyleTransfer", fill_up)
+    complaint = refused(capsys, *SMALL, "-o", "out.png")
+    assert "out of memory. Tried to allocate 9 GB" in complaint
+
+
+@pytest.mark.parametrize(("width", "side"), [(1024, 512), (300, 300)])
+def test_pictures_of_an_animation_are_small_ones(width, side):
+    assert _as_frame(torch.rand(1, 3, width // 2, width)).shape[2:] == (side // 2, side)
 
 
 def test_a_broken_checkpoint_is_refused_in_one_line(capsys):

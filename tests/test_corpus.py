@@ -54,16 +54,13 @@ def turned(orientation):
     return encode(stored, "JPEG", quality=95, exif=exif)
 
 
-def swapping_profile():
-    """Make a colour profile in which a picture's red channel means green."""
-    srgb = {"r": (0.4361, 0.2225, 0.0139), "g": (0.3851, 0.7169, 0.0971)}
-    srgb["b"] = (0.1431, 0.0606, 0.7141)
+def profile(space, primaries, curves):
+    """Make a colour profile; the curves are those of a gamma of 2.2."""
     fixed = lambda v: struct.pack(">i", round(v * 65536))  # noqa: E731
     xyz = lambda v: b"XYZ \0\0\0\0" + b"".join(map(fixed, v))  # noqa: E731
     curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256)) + b"\0\0"
-    tags = {b"rXYZ": xyz(srgb["g"]), b"gXYZ": xyz(srgb["r"]), b"bXYZ": xyz(srgb["b"])}
-    tags |= {b"wtpt": xyz((0.9642, 1.0, 0.8249))}
-    tags |= {name: curve for name in (b"rTRC", b"gTRC", b"bTRC")}
+    tags = {name: xyz(values) for name, values in primaries.items()}
+    tags |= {b"wtpt": xyz((0.9642, 1.0, 0.8249))} | dict.fromkeys(curves, curve)
     text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(79)
     tags |= {b"desc": text, b"cprt": b"text\0\0\0\0none\0"}
     offset = 128 + 4 + 12 * len(tags)
@@ -72,8 +69,14 @@ def swapping_profile():
         content += bytes(-len(content) % 4)
         table += name + struct.pack(">II", offset + len(data), len(content))
         data += content
-    head = struct.pack(">I", offset + len(data)) + b"lcms\2\x10\0\0mntrRGB XYZ "
-    head += bytes(12) + b"acsp" + bytes(28) + b"".join(map(fixed, (0.9642, 1, 0.8249)))
+    head = struct.pack(">I", offset + len(data)) + b"lcms\2\x10\0\0mntr" + space
+    head += (
+        b"XYZ "
+        + bytes(12)
+        + b"acsp"
+        + bytes(28)
+        + b"".join(map(fixed, (0.9642, 1, 0.8249)))
+    )
     return head + bytes(128 - len(head)) + table + data
 
 
@@ -85,7 +88,18 @@ def apng(kind="PNG"):
 PALETTE = PICTURE.quantize(256)
 CLEAR = Image.fromarray(np.dstack([RGB, ALPHA]))
 DEEP = (GREY.astype(np.uint16) * 257).astype("<u2")
-SWAPPED = {"icc_profile": swapping_profile()}
+SWAPPED = {  # the picture's red channel means green
+    "icc_profile": profile(
+        b"RGB ",
+        {
+            b"rXYZ": (0.3851, 0.7169, 0.0971),
+            b"gXYZ": (0.4361, 0.2225, 0.0139),
+            b"bXYZ": (0.1431, 0.0606, 0.7141),
+        },
+        (b"rTRC", b"gTRC", b"bTRC"),
+    )
+}
+OF_GREY = {"icc_profile": profile(b"GRAY", {}, [b"kTRC"])}
 SRGB = {
     "icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 }
@@ -117,6 +131,21 @@ GOOD = {  # name: content, pixels, tolerance
         encode(PICTURE, "PNG", transparency=tuple(map(int, RGB[0, 0]))),
         np.where((RGB == RGB[0, 0]).all(-1, keepdims=True), 255, RGB),
         0,
+    ),
+    "swapped colourkey.png": (
+        encode(PICTURE, "PNG", transparency=tuple(map(int, RGB[0, 0])), **SWAPPED),
+        np.where((RGB == RGB[0, 0]).all(-1, keepdims=True), 255, RGB)[..., GREEN_FIRST],
+        12,
+    ),
+    "grey colourkey.png": (
+        encode(Image.fromarray(GREY), "PNG", transparency=0, **OF_GREY),
+        three(np.where(GREY == 0, 255, GREY)),
+        8,
+    ),
+    "swapped palette.png": (
+        encode(PALETTE, "PNG", **SWAPPED),
+        np.asarray(PALETTE.convert("RGB"))[..., GREEN_FIRST],
+        12,
     ),
     "animated.png": (apng(), RGB, 0),
     "srgb.png": (encode(PICTURE, "PNG", **SRGB), RGB, 2),

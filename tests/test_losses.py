@@ -30,6 +30,11 @@ def test_gram_matrix_equals_a_plain_loop():
     np.testing.assert_allclose(gram_matrix(f), loop / 30, rtol=1e-5)
 
 
+def test_gram_matrix_refuses_two_pictures():
+    with pytest.raises(RuntimeError, match="shape"):
+        gram_matrix(torch.rand(2, 4, 5, 6))
+
+
 def test_style_does_not_see_where_things_are_but_content_does():
     f = features("conv1_1")
     order = torch.randperm(30)

@@ -76,25 +76,25 @@ def test_loss_curves_are_labelled_logarithmic_and_tell_terms_apart():
 
 
 def test_film_strip_runs_from_the_first_to_the_last():
-    axes = film_strip(make_steps(81), 6).axes
+    axes = film_strip(make_steps(81)).axes
     shown = [int(axis.get_title().split()[-1]) for axis in axes]
     assert len(shown) == 6 and shown[0] == 0 and shown[-1] == 80
     gaps = np.diff(shown)
     assert (np.diff(gaps) >= 0).all()
-    assert len(film_strip(make_steps(2), 6).axes) == 2
-    assert len(film_strip(make_steps(1), 6).axes) == 1
+    assert len(film_strip(make_steps(2)).axes) == 2
+    assert len(film_strip(make_steps(1)).axes) == 1
 
 
 def test_gif_holds_every_picture_and_rests_on_the_last(tmp_path):
-    steps = make_steps(4)
-    save_gif([step.image for step in steps], tmp_path / "a.gif", seconds=1.5)
+    steps = make_steps(7)
+    save_gif([step.image for step in steps], tmp_path / "a.gif")
     with Image.open(tmp_path / "a.gif") as gif:
-        assert gif.n_frames == 4 and gif.info["loop"] == 0
+        assert gif.n_frames == 7 and gif.info["loop"] == 0
         for i, step in enumerate(steps):
             gif.seek(i)
             frame = np.asarray(gif.convert("RGB"))
             np.testing.assert_allclose(frame, to_bytes(step.image), atol=4)
-            assert gif.info["duration"] == (2000 if i == 3 else 500)
+            assert gif.info["duration"] == (2000 if i == 6 else 1000)
 
 
 def test_images_stand_in_rows_of_so_many_columns():
@@ -130,6 +130,9 @@ def test_distances_stand_in_a_table_beside_their_images():
     distances = torch.arange(9.0).view(3, 3) / 8
     fig = show_distances(distances, images, "how far")
     table = fig.axes[-1]
+    assert table.images[0].get_clim() == (0, 1)
+    same = show_distances(distances, images, largest=2.0)
+    assert same.axes[-1].images[0].get_clim() == (0, 2)
     np.testing.assert_array_equal(table.images[0].get_array(), distances.numpy())
     texts = {t.get_position(): t.get_text() for t in table.texts}
     assert texts[(2, 1)] == "0.62" and texts[(1, 2)] == "0.88"  # column, row

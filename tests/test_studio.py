@@ -118,13 +118,21 @@ def test_stop_keeps_the_picture_and_start_begins_anew(studio):
     assert studio.painter.steps[0].iteration == 0 and not studio._ended
 
 
-def test_reset_brings_the_photo_back_and_rests(studio):
-    photo = studio.image
+def test_reset_brings_photo_and_sliders_back_and_rests(studio):
+    photo, settings = studio.image, studio.settings
     press(studio, "Start")
     wait_for(lambda: len(studio.painter.steps) > 3)
+    studio._weights["content_weight"].value = 100.0
+    studio._layers["conv1_1"].value = 0.0
+    studio._mix.value = 0.5
     press_and_wait(studio, "Reset")
     assert torch.equal(studio.image, photo) and len(studio.painter.steps) == 1
-    assert "Press Start." in said(studio._status)
+    assert "Press Start." in said(studio._status) and studio.settings == settings
+    studio.settings = Settings(size=40, style_weight=1000.0)
+    studio.reset()
+    studio.paint(1)
+    assert studio.painter.steps[-1].settings.style_weight == settings.style_weight
+    assert studio.settings == settings
 
 
 def test_a_slider_bends_the_run_from_where_it_is(studio):
@@ -324,7 +332,7 @@ def test_what_is_taken_home_is_what_is_shown(studio, tmp_path):
 def test_a_classmates_recipe_gives_the_same_picture(studio):
     studio._weights["style_weight"].value = 250.0
     studio._layers["conv1_1"].value = 2.5
-    press_and_wait(studio, "Reset")
+    press_and_wait(studio, "Stop")
     studio.paint(5)
     picture = studio.image
     studio._pack.click()
@@ -385,7 +393,8 @@ BAD_PICTURES = BAD_FILES | {
 def test_every_loss_may_be_zero(studio):
     for name in ("style_weight", "tv_weight"):
         studio._weights[name].value = 0.0
-    press_and_wait(studio, "Reset")  # the photo is its own content
+    studio._photo.value = "coffee"
+    studio.painter.wait()  # the photo is its own content
     assert studio.painter.newest.losses["total"] == 0 and studio._alert.value == ""
     studio.paint(1)
     assert studio.painter.is_alive()
@@ -419,7 +428,7 @@ def test_moving_many_sliders_is_one_order(studio, monkeypatch):
 
 
 def test_code_hears_of_trouble(studio, monkeypatch):
-    monkeypatch.setattr(studio, "_base", Settings(size=32, weights="/nowhere.pth"))
+    monkeypatch.setattr(studio, "_first", Settings(size=32, weights="/nowhere.pth"))
     press_and_wait(studio, "Reset")
     with pytest.raises(InputError, match="/nowhere.pth"):
         studio.paint(1)
@@ -489,7 +498,7 @@ def test_a_finish_broken_off_keeps_its_picture(studio):
 
 def test_an_error_is_one_line_and_the_studio_lives_on(studio, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(studio, "_base", Settings(size=32, weights="/nowhere.pth"))
+        patch.setattr(studio, "_first", Settings(size=32, weights="/nowhere.pth"))
         press_and_wait(studio, "Reset", "Step")
         assert "/nowhere.pth" in said(studio._alert)
         assert "\n" not in said(studio._alert) and 'role="alert"' in studio._alert.value
@@ -499,7 +508,7 @@ def test_an_error_is_one_line_and_the_studio_lives_on(studio, monkeypatch):
 
 def test_no_order_ends_a_studio_that_could_not_begin(studio, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(studio, "_base", Settings(size=32, weights="/nowhere.pth"))
+        patch.setattr(studio, "_first", Settings(size=32, weights="/nowhere.pth"))
         press_and_wait(studio, "Reset")
         studio._finish.click()
         studio._fork.click()

@@ -21,7 +21,7 @@ from nst_helpers import (
     style_loss,
     stylize,
 )
-from nst_helpers.budget import faster_precision, memory_needed, pick_precision
+from nst_helpers.budget import memory_needed, pick_precision
 from nst_helpers.fast import has_onednn
 from nst_helpers.images import fit_inside, resize, to_array
 from nst_helpers.transfer import pick_device, scale_frequencies
@@ -341,7 +341,7 @@ def test_only_the_ratio_of_the_weights_matters(photo, painting):
 
 
 def test_the_best_picture_is_the_one_of_the_lowest_total(photo, painting, monkeypatch):
-    monkeypatch.setattr("nst_helpers.transfer.ADAM_RATE", 0.5)
+    monkeypatch.setattr("nst_helpers.transfer.ADAM_LR", 0.5)
     transfer, steps = run(photo, painting, optimizer="adam", steps=8)
     best = min(steps, key=lambda step: step.losses["total"])
     assert best is not steps[-1] and torch.equal(transfer.image, best.image)
@@ -497,18 +497,18 @@ def test_each_wave_is_scaled_by_the_root_of_its_length(waves):
     wave = np.cos(2 * np.pi * (waves[0] * down / 24 + waves[1] * right / 32))
     length = 1 / np.hypot(waves[0] / 24, waves[1] / 32)
     image = torch.tensor(wave, dtype=torch.float32).expand(1, 3, -1, -1)
-    scaled = scale_frequencies(image, 0.5)
+    scaled = scale_frequencies(image)
     expected = image * (length / 4) ** 0.5
     torch.testing.assert_close(scaled, expected, rtol=0, atol=1e-5)
     colour = image * torch.tensor([2.0, -1, -1]).view(3, 1, 1)
-    both = scale_frequencies(image + colour, 0.5)
+    both = scale_frequencies(image + colour)
     torch.testing.assert_close(both, expected + colour, rtol=0, atol=1e-5)
 
 
 def test_scaling_frequencies_is_symmetric():
     x, y = torch.rand(2, 1, 3, 17, 24)
-    there = (scale_frequencies(x, 0.5) * y).sum()
-    back = (x * scale_frequencies(y, 0.5)).sum()
+    there = (scale_frequencies(x) * y).sum()
+    back = (x * scale_frequencies(y)).sum()
     assert there.item() == pytest.approx(back.item(), rel=1e-5)
 
 
@@ -554,7 +554,7 @@ def test_the_variables_are_more_equally_stiff_than_pixels(photo, painting, monke
 
     transfer.image = transfer.image  # the variables are 0 there
     in_variables = ratio("grey")
-    monkeypatch.setattr("nst_helpers.transfer.SLOPE", 0.0)
+    monkeypatch.setattr("nst_helpers.transfer.EXPONENT", 0.0)
     assert ratio("grey") > 4 and ratio("red - green") < 1
     assert 1 / 4 < in_variables < 4
 
@@ -596,6 +596,15 @@ def test_a_coarse_run_resumed_is_the_same_bit_for_bit(photo, painting, tmp_path)
         transfer.save(tmp_path / "run")
         *_, last = StyleTransfer.resume(tmp_path / "run")
         assert torch.equal(last.image, whole[-1].image)
+
+
+def test_a_run_too_small_for_its_first_scale_is_resumed(photo, painting, tmp_path):
+    transfer, _ = run(photo, painting, size=128, scales=3, steps=3)
+    transfer.settings = dataclasses.replace(transfer.settings, size=40, steps=4)
+    transfer.save(tmp_path / "run")
+    resumed = StyleTransfer.resume(tmp_path / "run")
+    assert resumed.settings == transfer.settings
+    assert torch.equal(next(resumed).image, next(transfer).image)
 
 
 def test_a_resumed_run_keeps_the_precision_measured_at_its_start(
@@ -666,7 +675,7 @@ def test_the_faster_precision_is_chosen_but_no_close_call(monkeypatch, times, ch
         "nst_helpers.budget._time",
         lambda layer: exact if layer.weight.dtype == torch.float32 else rough,
     )
-    assert faster_precision.__wrapped__() == choice
+    assert pick_precision.__wrapped__(torch.device("cpu")) == choice
 
 
 def test_a_precision_insisted_on_is_not_measured():
@@ -789,22 +798,28 @@ def test_fewer_steps_in_mid_run_still_end_at_the_full_size(photo, painting):
         dataclasses.replace(transfer.settings, steps=2)
 
 
-def test_ctrl_c_on_any_line_of_a_step_that_grows_loses_nothing(photo, painting):
+def test_ctrl_c_on_any_line_of_a_step_that_grows_loses_nothing(
+    photo, painting, tmp_path
+):
     shallow = {"content_layers": {"conv1_2": 1}, "style_layers": {"conv2_1": 1}}
     aim = dataclasses.replace(SMALL, scales=2, **shallow)  # there are many lines
     whole = list(StyleTransfer(photo, painting, aim))
-    tried, before = set(), None
+    tried, before, between = set(), None, 0
     while before != len(tried):
         before = len(tried)
         transfer = StyleTransfer(photo, painting, aim)
         steps = [next(transfer) for _ in range(3)]
         with ctrl_c_on_a_new_line("nst_helpers/transfer.py", tried):
             steps.append(next(transfer))
+        if transfer._origin.shape != transfer._photo.shape:  # half grown
+            transfer.save(tmp_path / "run")
+            transfer = StyleTransfer.resume(tmp_path / "run")
+            between += 1
         steps += list(transfer)
         assert [step.iteration for step in steps] in ([0, 1, 2, 3, 4], [0, 1, 2, 4])
         assert steps[-1].image.shape == whole[-1].image.shape
         assert transfer.reason == "steps done"
-    assert len(tried) > 100
+    assert len(tried) > 100 and between > 3
     assert torch.equal(steps[-1].image, whole[-1].image)
 
 

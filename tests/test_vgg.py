@@ -86,6 +86,7 @@ def test_runs_no_deeper_than_asked(image):
     assert list(vgg(image, ["conv2_1", "conv1_1"])) == ["conv1_1", "conv2_1"]
     assert ran == ["conv1_1", "conv1_2", "conv2_1"]
     assert vgg(image, []) == {}
+    assert list(vgg(image, "conv1_1")) == ["conv1_1"]
 
 
 def test_later_layers_change_no_earlier_features(image):

@@ -346,6 +346,15 @@ def test_a_cache_that_may_only_be_read_serves_and_a_missing_one_is_told(
     cache.chmod(0o755)
 
 
+@pytest.mark.parametrize("name", ["mine.pth", "mine.safetensors", "vgg19-0123abcd.pth"])
+def test_a_file_that_may_not_be_read_is_no_broken_one(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"weights")
+    path.chmod(0)
+    with without_rights(tmp_path), pytest.raises(InputError, match="cannot be read"):
+        read_state(path)
+
+
 @pytest.mark.parametrize("room", [0, 1_000_000, 60_000_000])
 def test_a_full_disk_leaves_nothing_half_written(cache, site, content, room):
     site.offer(content)
