@@ -1,4 +1,4 @@
-"""What a run may cost on this computer: the faster precision, and the memory."""
+"""What this computer offers a run: a device, the faster precision, and memory."""
 
 import copy
 import functools
@@ -22,6 +22,30 @@ OF_PAINTING = 140
 PICTURES = 28
 NETWORK = 0.55  # GB
 TRIAL = 16  # pixels a side: kept small for chips that are slow at bfloat16
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Choose where to compute.
+
+    Args:
+        name: "auto" (the best there is), "cpu", "cuda" or "mps".
+
+    Returns:
+        The device.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device in available if available[device])
+    if not available[name]:
+        raise InputError(f"no {name} device here; choose 'auto' or 'cpu'")
+    return torch.device(name)
 
 
 @functools.cache  # measured once a session: the same settings, the same picture

@@ -1,6 +1,5 @@
 """The optimisation: a picture bends until its content and its style are right."""
 
-import functools
 import inspect
 import math
 import os
@@ -13,16 +12,22 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from .budget import check_memory, memory_needed, pick_history, pick_precision
+from .budget import (
+    check_memory,
+    memory_needed,
+    pick_device,
+    pick_history,
+    pick_precision,
+)
 from .checkpoint import read_checkpoint, write_checkpoint
 from .files import InputError
+from .frequencies import scale_frequencies
 from .images import fit_inside, resize, stretch
 from .losses import gram_matrix
 from .objective import losses_and_gradient
 from .settings import TERMS, Settings
 from .vgg import VGG19
 
-EXPONENT = 0.5  # see scale_frequencies
 COARSE_STEPS = 40  # at most, at each size but the last; more gain nothing there
 FIXED = ("start", "seed", "weights", "pooling", "device", "precision", "scales")
 ADAM_LR = 0.02  # of the way from black to white, a step
@@ -510,45 +515,6 @@ class StyleTransfer:
         return self._pixels(self._accepted).clamp(0, 1).cpu()
 
 
-def scale_frequencies(image: Tensor) -> Tensor:
-    """Multiply each wave of brightness by the root of its length.
-
-    y = x − x̄ + F⁻¹(√λ · F(x̄)), where x̄ is the mean of the three channels, F the
-    Fourier transform and λ = 1 / (4 f), so that waves of four pixels stay as they are.
-
-    L-BFGS first takes all its variables to be equally stiff. Pixels are not: the loss
-    resists a fine change of brightness more than a broad one. (Colours are the other
-    way round, if anything, and are left alone.) Optimised are variables z, 0 at first,
-    with pixels x = x₀ + scale_frequencies(z). In them a step along the gradient
-    moves broad shapes further than speckle. The operator is symmetric, so that dL/dz
-    is the same one on dL/dx.
-
-    Args:
-        image: (1, 3, H, W).
-
-    Returns:
-        (1, 3, H, W).
-
-    Source: Mordvintsev et al. 2018, "Differentiable Image Parameterizations", Distill,
-    who scale colours too; not in Gatys et al. 2016.
-    """
-    grey = image.mean(1, keepdim=True)
-    height, width = image.shape[2:]
-    gains = _wave_lengths(height, width, image.device) ** EXPONENT
-    waves = torch.fft.irfft2(torch.fft.rfft2(grey) * gains, s=(height, width))
-    return image - grey + waves
-
-
-@functools.lru_cache(maxsize=2)  # asked for twice an evaluation
-def _wave_lengths(height: int, width: int, device: torch.device) -> Tensor:
-    """Compute 1 / (4 f) of each entry of a spectrum, (H, W // 2 + 1)."""
-    down = torch.fft.fftfreq(height, device=device)[:, None]
-    right = torch.fft.rfftfreq(width, device=device)
-    # The mean of the picture counts as its longest wave.
-    frequency = torch.hypot(down, right).clamp_min(1 / max(height, width))
-    return 1 / (4 * frequency)
-
-
 def _coarse_steps(settings: Settings) -> int:
     """Tell how many steps are taken at each size but the last."""
     return min(settings.steps // settings.scales, COARSE_STEPS)
@@ -572,30 +538,6 @@ def _prepare(image: Tensor, name: str, size: int) -> Tensor:
     if not ((image >= 0) & (image <= 1)).all():
         raise InputError(f"the {name} has numbers outside [0, 1]; use load_image")
     return resize(image.detach(), size, f"the {name}").float()
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """Choose where to compute.
-
-    Args:
-        name: "auto" (the best there is), "cpu", "cuda" or "mps".
-
-    Returns:
-        The device.
-
-    Raises:
-        InputError: there is no such device here.
-    """
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        name = next(device for device in available if available[device])
-    if not available[name]:
-        raise InputError(f"no {name} device here; choose 'auto' or 'cpu'")
-    return torch.device(name)
 
 
 def stylize(

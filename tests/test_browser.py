@@ -165,6 +165,14 @@ def test_a_student_steers_a_painting(page, tmp_path):
     page.page.wait_for_timeout(4000)
     page.shoot("2-painting")
 
+    expect(page.slider("style").locator(".widget-readout")).to_have_text("100")
+    page.changed_after(lambda: page.drag("style", 0.35))
+    expect(page.slider("style").locator(".widget-readout")).not_to_have_text("100")
+    expect(page.status).to_contain_text("L-BFGS started its memory anew")
+    expect(page.marks).not_to_have_count(0)
+    page.page.wait_for_timeout(3000)
+    page.shoot("3-bent")
+
     # The kernel is free: another cell runs while it paints.
     page.page.keyboard.press("Escape")
     page.page.locator(".jp-CodeCell .cm-content").first.click()
@@ -175,14 +183,6 @@ def test_a_student_steers_a_painting(page, tmp_path):
     page.page.keyboard.press("Control+Enter")
     expect(page.page.get_by_text("(True, 42)")).to_be_visible(timeout=10_000)
     page.studio.evaluate("e => e.scrollIntoView({block: 'start'})")
-
-    expect(page.slider("style").locator(".widget-readout")).to_have_text("100")
-    page.changed_after(lambda: page.drag("style", 0.35))
-    expect(page.slider("style").locator(".widget-readout")).not_to_have_text("100")
-    expect(page.status).to_contain_text("L-BFGS started its memory anew")
-    expect(page.marks).not_to_have_count(0)
-    page.page.wait_for_timeout(3000)
-    page.shoot("3-bent")
 
     page.press("Pause")
     expect(page.status).to_contain_text("Resting.")

@@ -21,10 +21,10 @@ from nst_helpers import (
     style_loss,
     stylize,
 )
-from nst_helpers.budget import memory_needed, pick_precision
+from nst_helpers.budget import memory_needed, pick_device, pick_precision
 from nst_helpers.fast import has_onednn
+from nst_helpers.frequencies import scale_frequencies
 from nst_helpers.images import fit_inside, resize, to_array
-from nst_helpers.transfer import pick_device, scale_frequencies
 
 SMALL = Settings(size=64, steps=4, precision="float32")
 
@@ -554,7 +554,7 @@ def test_the_variables_are_more_equally_stiff_than_pixels(photo, painting, monke
 
     transfer.image = transfer.image  # the variables are 0 there
     in_variables = ratio("grey")
-    monkeypatch.setattr("nst_helpers.transfer.EXPONENT", 0.0)
+    monkeypatch.setattr("nst_helpers.frequencies.EXPONENT", 0.0)
     assert ratio("grey") > 4 and ratio("red - green") < 1
     assert 1 / 4 < in_variables < 4
 
