@@ -8,13 +8,6 @@ Method: Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural
 Networks", CVPR 2016.
 """
 
-import os
-
-# On Linux, take memory in large pages: a picture of 1024 pixels is then painted in two
-# thirds of the time. torch reads this when it first needs much memory; elsewhere it
-# does nothing.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
 from .files import InputError
 from .images import load_image, save_image
 from .losses import content_loss, gram_matrix, style_loss, tv_loss

@@ -153,11 +153,9 @@ WORK = {
 
 
 def alone(work, *given):
-    """Do one measurement in a process of its own; plain code gets no large pages."""
-    pages = "0" if work == "reference" else "1"
+    """Do one measurement in a process of its own."""
     done = subprocess.run(
         [sys.executable, __file__, work, json.dumps(given)],
-        env={**os.environ, "THP_MEM_ALLOC_ENABLE": pages},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
