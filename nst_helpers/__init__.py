@@ -1,8 +1,8 @@
 """Neural style transfer, small enough to be read in an afternoon.
 
 Read losses, vgg, objective, frequencies and transfer, in this order: they are the
-method. fast, arena, winograd and budget only make it quicker; the rest is files,
-figures, the checks of the lessons and the studio.
+method. fast, arena and winograd only make it quicker, budget fits it to the computer;
+the rest is settings, files, figures, the checks of the lessons and the studio.
 
 Method: Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural
 Networks", CVPR 2016.

@@ -65,12 +65,17 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
                 type=type(setting.default),
                 choices=CHOICES.get(setting.name),
                 default=argparse.SUPPRESS,
-                help=f"{meanings[setting.name]} Default: {setting.default}.",
+                help=f"{meanings.get(setting.name)} Default: {setting.default}.",
             )
     parser.add_argument("--second", metavar="PAINTING", help="for --mix to mix in")
     parser.add_argument("--triptych", metavar="FILE", help="photo | painting | result")
     parser.add_argument("--frames", metavar="DIR", help="a picture of every iteration")
-    parser.add_argument("--gif", metavar="FILE", help="the making-of, since this start")
+    parser.add_argument(
+        "--gif",
+        metavar="FILE",
+        help="the making-of, animated; after "
+        "going on from a checkpoint, only from there",
+    )
     parser.add_argument(
         "--recipe", metavar="FILE", help="settings: read if FILE is there, else written"
     )
@@ -244,22 +249,27 @@ def _as_image(figure: Figure) -> Tensor:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; bad input is one line on stderr.
+    """Run the command line; what goes wrong is one line on stderr.
 
     Args:
         arguments: of the command; those it was started with if left out.
 
     Returns:
-        The exit status: 0; 2 for bad input; 130 after Ctrl-C.
+        The exit status: 0; 2 for bad input or too little memory; 130 after Ctrl-C.
     """
     try:
         return _paint(_parse(arguments))
-    except (InputError, OSError, MemoryError, torch.OutOfMemoryError) as error:
-        line = " ".join(str(error).splitlines())  # names of files may be any
-        print(f"nst_helpers: {line}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:  # before there was a picture to save
         return 130
+    except (InputError, OSError) as error:
+        line = str(error)
+    except (MemoryError, RuntimeError) as error:  # torch says it by the latter
+        line = f"out of memory; choose a smaller --size ({error})"
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+    line = " ".join(line.splitlines())  # names of files may be any
+    print(f"nst_helpers: {line}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -138,8 +138,8 @@ def check_memory(
 ) -> None:
     """Refuse a run that this computer has no memory for.
 
-    It asks how much of the whole computer's is free: it does not know of the limit that
-    a container may have.
+    It asks how much of the whole computer's memory is free, and does not know of the
+    limit that a container may have.
 
     Args:
         photo: (1, 3, H, W), of any size.

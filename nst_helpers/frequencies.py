@@ -1,4 +1,4 @@
-"""Variables that are equally stiff: waves of brightness instead of pixels."""
+"""Variables more equally stiff than pixels: in them, long waves count for more."""
 
 import functools
 

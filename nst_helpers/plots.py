@@ -108,8 +108,8 @@ def show_distances(
         images: N of (1, 3, H, W) in [0, 1]; they stand beside the rows and above the
             columns.
         title: of the table.
-        largest: distance with the brightest colour, the same in several tables, say;
-            that of this table if left out.
+        largest: the distance shown brightest, to give several tables one scale; the
+            largest of this table if left out.
 
     Returns:
         The figure.

@@ -54,8 +54,9 @@ class Settings:
         start: "content" (the photo), "noise" or "style" (the painting).
         optimizer: "lbfgs" or "adam".
         seed: chooses the noise and the random weights, 0 to 2³² − 1.
-        weights: of the network: "bundled", "imagenet", "random" or a path, see VGG19.
-        pooling: "avg" or "max" (as it was trained), see VGG19.
+        weights: of the network: "bundled" (in the box), "imagenet" (VGG-19 itself, to
+            be downloaded once), "random" (untrained) or the path of a file.
+        pooling: "avg" or "max" (as the network was trained).
         device: "auto" (the best there is), "cpu", "cuda" or "mps".
         precision: of the network's numbers: "float32", "bfloat16" (half the bits), or
             "auto": bfloat16 where it is faster, until its rounding stands in the way.
@@ -120,7 +121,7 @@ class Settings:
                 )
         if not isinstance(self.weights, str):
             raise InputError(
-                f"weights is a text, a name or a path, not {_tell(self.weights)}"
+                f"weights is a name or a path (a text), not {_tell(self.weights)}"
             )
 
     def save(self, path: str | os.PathLike) -> None:

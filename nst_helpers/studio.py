@@ -293,9 +293,10 @@ class Studio(widgets.VBox):
     def _begin(self) -> None:
         """Order a new run with the pictures chosen; one that paints goes on."""
         with self._friendly():
+            settings = self.settings  # may be refused: before anything changes
             photo, paintings = self._photo.load(self._photo.value), self._load()
             self._content = photo  # before the painter's thread asks for it
-            self.painter.begin(photo, paintings, self.settings)
+            self.painter.begin(photo, paintings, settings)
             self._ended, self._time.value = False, 100
             self._show_originals(photo, paintings[0])
 

@@ -249,8 +249,9 @@ class StyleTransfer:
         """
         state = read_checkpoint(path)
         settings = Settings(**state["settings"])
-        # With one scale: pictures may have become too thin for the coarsest since.
-        whole = replace(settings, scales=1)
+        # At one scale, from the photo: since it began, the pictures may have become too
+        # thin for the coarsest scale, or the painting for a start.
+        whole = replace(settings, scales=1, start="content")
         transfer = cls(state["photo"], state["painting"], whole)
         transfer._grow(settings, state["halvings"])
         # Of another shape than the photo, if Ctrl-C broke off the growing.
@@ -573,12 +574,12 @@ def forecast(
         settings: of the run.
 
     Returns:
-        Seconds, and gigabytes of this computer's memory, at the peak, besides those
-        already in use. What a graphics card holds does not count.
+        Seconds, and gigabytes of memory at the peak besides those already in use, as
+        on the CPU, whatever the device.
 
     Raises:
-        InputError: as StyleTransfer does, but memory for the trial is enough; or the
-            loss is no number.
+        InputError: as StyleTransfer does, except that memory for a small trial is
+            enough; or the loss is no number.
     """
     paintings = _listed(painting)
     pictures = [_prepare(x, "picture", settings.size) for x in (photo, *paintings)]

@@ -98,7 +98,7 @@ class VGG19(nn.Module):
 
         Args:
             image: as for forward.
-            layers: as for forward.
+            layers: names, as for forward.
 
         Yields:
             (name, features), from the first layer on.

@@ -225,7 +225,7 @@ BAD = {  # name: content, what the line says
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\n",
         "JPEG or PNG",
     ),
-    "row.png": (encode(Image.new("RGB", (300, 1)), "PNG"), "at least 16"),
+    "row.png": (encode(Image.new("RGB", (300, 1)), "PNG"), "choose a larger picture"),
     "column.png": (encode(Image.new("RGB", (1, 300)), "PNG"), "at least 16"),
     "dot.png": (encode(Image.new("RGB", (1, 1)), "PNG"), "at least 16"),
     "header bomb.png": (png_header(60_000, 60_000), "64 megapixels"),

@@ -562,6 +562,23 @@ def test_a_new_studio_closes_the_one_before(studio):
     other.close()
 
 
+def test_a_run_that_cannot_begin_leaves_the_old_one_as_it_is(studio):
+    photo = studio._content
+    for slider in studio._weights.values():
+        slider.value = 0.0
+    studio._photo.value = "coffee"
+    assert "raise one" in said(studio._alert) and studio._content is photo
+
+
+def test_endings_of_pictures_may_be_any_that_can_be_written(tmp_path):
+    for kind, name in (("content", "IMG_1.JPG"), ("style", "a.webp")):
+        (tmp_path / kind).mkdir()
+        Image.open(IMAGES / "content" / "cat.jpg").save(tmp_path / kind / name)
+    studio = Studio(tmp_path, TINY)
+    assert studio._photo.names == ["IMG 1"] and studio._painting.names == ["a"]
+    studio.close()
+
+
 def test_a_folder_without_pictures(tmp_path):
     with pytest.raises(InputError, match="no pictures"):
         Studio(tmp_path)
