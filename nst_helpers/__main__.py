@@ -238,6 +238,7 @@ def _as_frame(image: Tensor) -> Tensor:
     """Make a picture small enough for an animation, which holds many."""
     height, width = image.shape[2:]
     part = min(1, GIF_SIDE / max(height, width))
+    # Not resize, which refuses thin ones.
     return stretch(image, round(part * height), round(part * width))
 
 
@@ -263,10 +264,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except (InputError, OSError) as error:
         line = str(error)
-    except (MemoryError, RuntimeError) as error:  # torch says it by the latter
-        line = f"out of memory; choose a smaller --size ({error})"
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        # torch, too, says by the latter that it could not allocate memory.
+        if isinstance(error, RuntimeError) and "allocate" not in str(error):
             raise
+        line = f"out of memory; choose a smaller --size ({error})"
     line = " ".join(line.splitlines())  # names of files may be any
     print(f"nst_helpers: {line}", file=sys.stderr)
     return 2

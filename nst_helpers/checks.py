@@ -195,7 +195,7 @@ def check_shuffle_each(shuffle_each: Callable[[Tensor], Tensor]) -> str:
         raise Hint("Nothing moved: every number is where it was.")
     if not torch.equal(before, after.sort().values):
         raise Hint("Some numbers left their channel, or appear twice, or are lost.")
-    orders = after - before[:, :1]
+    orders = after - before[:, :1]  # in each channel, 0 to 39 in its new order
     for channel, order in enumerate(orders):
         if torch.equal(order, order.sort().values):
             raise Hint(f"Channel {channel} did not move: shuffle each of them.")

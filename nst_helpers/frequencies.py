@@ -5,8 +5,6 @@ import functools
 import torch
 from torch import Tensor
 
-EXPONENT = 0.5  # of a wave's length
-
 
 def scale_frequencies(image: Tensor) -> Tensor:
     """Multiply each wave of brightness by the root of its length.
@@ -32,7 +30,7 @@ def scale_frequencies(image: Tensor) -> Tensor:
     """
     grey = image.mean(1, keepdim=True)
     height, width = image.shape[2:]
-    gains = _wave_lengths(height, width, image.device) ** EXPONENT
+    gains = _wave_lengths(height, width, image.device).sqrt()
     waves = torch.fft.irfft2(torch.fft.rfft2(grey) * gains, s=(height, width))
     return image - grey + waves
 

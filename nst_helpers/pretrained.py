@@ -29,7 +29,8 @@ def read_state(weights: str | os.PathLike) -> dict[str, Tensor]:
         {"features.0.weight": (64, 3, 3, 3), ...}, float16 or float32.
 
     Raises:
-        InputError: no such file, a damaged one, or no way to download it.
+        InputError: no such file, one that may not be read, a damaged one, or no way to
+            download it.
     """
     if weights == "bundled":
         return _load(BUNDLED)

@@ -70,13 +70,8 @@ def profile(space, primaries, curves):
         table += name + struct.pack(">II", offset + len(data), len(content))
         data += content
     head = struct.pack(">I", offset + len(data)) + b"lcms\2\x10\0\0mntr" + space
-    head += (
-        b"XYZ "
-        + bytes(12)
-        + b"acsp"
-        + bytes(28)
-        + b"".join(map(fixed, (0.9642, 1, 0.8249)))
-    )
+    head += b"XYZ " + bytes(12) + b"acsp" + bytes(28)
+    head += b"".join(map(fixed, (0.9642, 1, 0.8249)))
     return head + bytes(128 - len(head)) + table + data
 
 
