@@ -1,5 +1,5 @@
-# make lab: open the course.  make test: run every check (test-fast: but for those in
-# a browser; test-long: those that take half an hour).  make demo: paint a cat.
+# make lab: open the course.  make test: run every check, some minutes (test-fast: but
+# for those in a browser; test-long: those that take an hour).  make demo: paint a cat.
 # Each makes .venv first if it is not there, or if requirements.txt has changed.
 # For authors: make notebooks runs every notebook and keeps its outputs; make pictures
 # paints what the README shows.
@@ -8,12 +8,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 FIRST := $(firstword $(sort $(wildcard notebooks/*.ipynb)))
 
+# Threads that wait shall not spin: two programs at once would starve each other.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 PAINT := $(BIN)/python -m nst_helpers --yes
 GALLERY := temple-van_gogh_village_street_in_auvers cat-cassatt_summertime \
 	coffee-kandinsky_composition_viii coffee-bruegel_harvesters \
 	rocket-van_gogh_village_street_in_auvers
 
-LONG := corpus numbers weights disk safety long
+LONG := corpus numbers weights disk safety studio bench long
 
 .PHONY: lab test test-fast test-long bench demo notebooks pictures
 
@@ -28,8 +31,8 @@ test-fast: ONLY = not long and not browser
 test test-fast: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest -m "$(ONLY)"
-	NST_STEPS=3 $(BIN)/pytest --nbval-lax --nbval-cell-timeout=300 notebooks
+	NST_STEPS=3 $(BIN)/pytest -n 2 --dist loadfile -m "$(ONLY)" \
+		--nbval-lax --nbval-cell-timeout=300 tests notebooks
 
 test-long: .venv/ready
 	$(BIN)/pytest --hypothesis-profile=long $(LONG:%=tests/test_%.py)

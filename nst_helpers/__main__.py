@@ -14,24 +14,27 @@ from typing import NoReturn
 
 import matplotlib
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from . import (
-    InputError,
-    Settings,
-    StyleTransfer,
-    forecast,
-    load_image,
-    save_gif,
-    save_image,
-)
-from .images import check_ending, stretch
-from .plots import FRAMES, show_triptych
-from .settings import CHOICES, TERMS
+from .checkpoint import load_checkpoint, save_checkpoint
+from .files import InputError
+from .images import check_ending, load_image, save_image
+from .pixels import stretch
+from .plots import FRAMES, save_gif, show_triptych
+from .run import forecast
+from .settings import CHOICES, TERMS, Settings
+from .transfer import StyleTransfer
 
 GIF_SIDE = 512  # pixels, at most: larger ones are many megabytes
+EXTRAS = {  # option: what it names, what it is for
+    "second": ("PAINTING", "for --mix to mix in"),
+    "triptych": ("FILE", "photo | painting | result"),
+    "frames": ("DIR", "a picture of every iteration"),
+    "gif": ("FILE", "the making-of, animated; of a run taken up again, from there on"),
+    "recipe": ("FILE", "settings: read if FILE is there, else written"),
+    "checkpoint": ("FILE", "to go on from after a crash or Ctrl-C; kept until the end"),
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,82 +48,48 @@ class _Parser(argparse.ArgumentParser):
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = _Parser(
-        prog="python -m nst_helpers",
-        description="Paint a photo in the manner of a painting (Gatys et al. 2016).",
-    )
-    parser.add_argument("photo", metavar="PHOTO", help="gives the content")
-    parser.add_argument("painting", metavar="PAINTING", help="gives the style")
-    parser.add_argument(
-        "-o", "--out", metavar="OUT", required=True, help="the picture to write"
-    )
+    what = "Paint a photo in the manner of a painting (Gatys et al. 2016)."
+    parser = _Parser(prog="python -m nst_helpers", description=what)
+    add = parser.add_argument
+    add("photo", metavar="PHOTO", help="gives the content")
+    add("painting", metavar="PAINTING", help="gives the style")
+    add("-o", "--out", metavar="OUT", required=True, help="the picture to write")
     # What each setting means stands in the docstring, and nowhere else.
     pattern = r"^ {4}(\w+): (.+(?:\n {8}.+)*)"
     meanings = re.findall(pattern, inspect.cleandoc(Settings.__doc__), re.MULTILINE)
     meanings = {name: " ".join(text.split()) for name, text in meanings}
     for setting in dataclasses.fields(Settings):
         if isinstance(setting.default, int | float | str):
-            parser.add_argument(
+            add(
                 "--" + setting.name.replace("_", "-"),
                 type=type(setting.default),
                 choices=CHOICES.get(setting.name),
                 default=argparse.SUPPRESS,
                 help=f"{meanings.get(setting.name)} Default: {setting.default}.",
             )
-    parser.add_argument("--second", metavar="PAINTING", help="for --mix to mix in")
-    parser.add_argument("--triptych", metavar="FILE", help="photo | painting | result")
-    parser.add_argument("--frames", metavar="DIR", help="a picture of every iteration")
-    parser.add_argument(
-        "--gif",
-        metavar="FILE",
-        help="the making-of, animated; after "
-        "going on from a checkpoint, only from there",
-    )
-    parser.add_argument(
-        "--recipe", metavar="FILE", help="settings: read if FILE is there, else written"
-    )
-    parser.add_argument(
-        "--checkpoint",
-        metavar="FILE",
-        help="write here what is needed to go on after "
-        "a crash or Ctrl-C; if FILE is there, go on from it; removed at the end",
-    )
-    parser.add_argument(
-        "--every",
-        metavar="SECONDS",
-        type=float,
-        default=30.0,
-        help="between two checkpoints. Default: 30.",
-    )
-    parser.add_argument("--yes", action="store_true", help="overwrite without asking")
+    for name, (metavar, meaning) in EXTRAS.items():
+        add(f"--{name}", metavar=metavar, help=meaning)
+    between = "between two checkpoints. Default: 30."
+    add("--every", metavar="SECONDS", type=float, default=30.0, help=between)
+    add("--yes", action="store_true", help="overwrite without asking")
     return parser.parse_args(arguments)
-
-
-def _choose_settings(options: argparse.Namespace) -> Settings:
-    """Take the recipe, if there is one to read, and on top what the options say."""
-    recipe = Settings()
-    if options.recipe and Path(options.recipe).exists():
-        recipe = Settings.load(options.recipe)
-    names = [setting.name for setting in dataclasses.fields(Settings)]
-    given = {name: value for name, value in vars(options).items() if name in names}
-    return dataclasses.replace(recipe, **given)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Refuse, before any work, what could not be written or must not be overwritten."""
     if not 0 <= options.every < math.inf:
         raise InputError(f"--every is a number of seconds, not {options.every}")
-    pictures = [file for file in (options.out, options.triptych) if file]
-    for picture in pictures:
+    files = list(filter(None, (options.out, options.triptych)))
+    for picture in files:
         check_ending(picture)
-    if options.gif and Path(options.gif).suffix.lower() != ".gif":
-        raise InputError(f"{options.gif}: end the name in .gif")
-    files = pictures + ([options.gif] if options.gif else [])
+    if options.gif:
+        files.append(options.gif)
+        if Path(options.gif).suffix.lower() != ".gif":
+            raise InputError(f"{options.gif}: end the name in .gif")
     read = filter(None, (options.photo, options.painting, options.second))
     taken = {Path(file).resolve() for file in read}
-    for file in filter(
-        None, [*files, options.frames, options.recipe, options.checkpoint]
-    ):
+    others = options.frames, options.recipe, options.checkpoint
+    for file in [*files, *filter(None, others)]:
         if Path(file).resolve() in taken:
             raise InputError(f"{file}: named twice; choose another name")
         taken.add(Path(file).resolve())
@@ -133,29 +102,26 @@ def _check_outputs(options: argparse.Namespace) -> None:
         if not Path(options.frames).is_dir():
             raise InputError(f"{options.frames}: not a folder; name one for --frames")
         there += [options.frames] if any(Path(options.frames).iterdir()) else []
-    if there and not options.yes and not _agreed(f"{', '.join(there)}: there already."):
-        raise InputError(
-            f"{', '.join(there)}: there already; choose another name or add --yes"
-        )
-
-
-def _agreed(what: str) -> bool:
-    """Ask whether to overwrite, if there is somebody to ask."""
-    if not sys.stdin.isatty():
-        return False
-    print(f"{what} Overwrite? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    if not there or options.yes:
+        return
+    line, answer = f"{', '.join(there)}: there already", ""
+    if sys.stdin.isatty():
+        print(f"{line}. Overwrite? [y/N] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline().strip().lower()
+    if answer not in ("y", "yes"):
+        raise InputError(f"{line}; choose another name or add --yes")
 
 
 def _paint(options: argparse.Namespace) -> int:
     """Do what the command line asks and return the exit status."""
     _check_outputs(options)
-    settings = _choose_settings(options)
-    photo = load_image(options.photo, settings.size)
-    painting = load_image(options.painting, settings.size)
-    paintings = [painting]
-    if options.second:
-        paintings += [load_image(options.second, settings.size)]
+    settings = Settings()
+    if options.recipe and Path(options.recipe).exists():
+        settings = Settings.load(options.recipe)
+    given = {k: v for k, v in vars(options).items() if k in vars(settings)}
+    settings = dataclasses.replace(settings, **given)
+    names = filter(None, (options.photo, options.painting, options.second))
+    photo, *paintings = [load_image(name, settings.size) for name in names]
     transfer = _begin(photo, paintings, settings, options.checkpoint)
     if options.frames:
         Path(options.frames).mkdir(exist_ok=True)
@@ -185,8 +151,10 @@ def _paint(options: argparse.Namespace) -> int:
             save_image(transfer.image, options.out)
             status = 130
     if options.triptych:
-        figure = show_triptych(photo, painting, transfer.image)
-        save_image(_as_image(figure), options.triptych)
+        drawn = io.BytesIO()
+        figure = show_triptych(photo, paintings[0], transfer.image)
+        figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
+        save_image(load_image(drawn.getvalue()), options.triptych)
     if options.gif:
         save_gif([*film, _as_frame(transfer.image)], options.gif)
     if options.recipe and not Path(options.recipe).exists():
@@ -203,33 +171,34 @@ def _begin(
     photo: Tensor, paintings: list[Tensor], settings: Settings, checkpoint: str | None
 ) -> StyleTransfer:
     """Begin a run, saying what it will cost, or go on where a checkpoint is there."""
-    if not checkpoint or not Path(checkpoint).exists():
-        if checkpoint:
-            print(f"{checkpoint}: not there yet: starting anew", file=sys.stderr)
-        transfer = StyleTransfer(photo, paintings, settings)
-        seconds, gigabytes = forecast(photo, paintings, settings)
-        print(
-            f"{transfer.precision}, {settings.size} pixels: about {seconds:.0f} s "
-            f"and {gigabytes:.1f} GB more memory",
-            file=sys.stderr,
-        )
+    if checkpoint and Path(checkpoint).exists():
+        transfer = load_checkpoint(checkpoint)
+        kept, given = [transfer.photo, *transfer.painting], [photo, *paintings]
+        same = len(kept) == len(given) and all(map(torch.equal, kept, given))
+        if transfer.settings != settings or not same:
+            raise InputError(
+                f"{checkpoint}: of a run with other pictures or settings; repeat that "
+                "command, or delete the file to start anew"
+            )
+        print(f"{checkpoint}: going on at {transfer.iteration}", file=sys.stderr)
         return transfer
-    transfer = StyleTransfer.resume(checkpoint)
-    kept, given = [transfer.photo, *transfer.painting], [photo, *paintings]
-    same = len(kept) == len(given) and all(map(torch.equal, kept, given))
-    if transfer.settings != settings or not same:
-        raise InputError(
-            f"{checkpoint}: of a run with other pictures or settings; repeat that "
-            "command, or delete the file to start anew"
-        )
-    print(f"{checkpoint}: going on at {transfer.iteration}", file=sys.stderr)
+    if checkpoint:
+        print(f"{checkpoint}: not there yet: starting anew", file=sys.stderr)
+    transfer = StyleTransfer(photo, paintings, settings)
+    seconds, gigabytes = forecast(photo, paintings, settings)
+    minutes = round(seconds / 60)
+    cost = f"about {minutes} minutes" if minutes > 1 else "about a minute"
+    if seconds < 45:
+        cost = f"about {max(1, float(f'{seconds:.1g}')):.0f} s"
+    cost += f", {gigabytes:.1f} GB of memory"
+    print(f"{transfer.precision}, {settings.size} pixels: {cost}", file=sys.stderr)
     return transfer
 
 
 def _keep(transfer: StyleTransfer, checkpoint: str) -> None:
     """Write a checkpoint; a full disk does not end the run."""
     try:
-        transfer.save(checkpoint)
+        save_checkpoint(transfer, checkpoint)
     except InputError as error:
         tqdm.write(f"{error}; the run goes on", file=sys.stderr)
 
@@ -240,13 +209,6 @@ def _as_frame(image: Tensor) -> Tensor:
     part = min(1, GIF_SIDE / max(height, width))
     # Not resize, which refuses thin ones.
     return stretch(image, round(part * height), round(part * width))
-
-
-def _as_image(figure: Figure) -> Tensor:
-    """Draw a figure as an image tensor."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
-    return load_image(drawn.getvalue())
 
 
 def main(arguments: list[str] | None = None) -> int:

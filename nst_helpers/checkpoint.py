@@ -1,11 +1,10 @@
-"""Nested numbers and tensors to a file and back, as safetensors with JSON.
-
-Nothing here unpickles code.
-"""
+"""A run to a file and back, as safetensors with JSON. Nothing here unpickles code."""
 
 import hashlib
 import json
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,62 +13,56 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from .files import InputError, write_file
+from .losses import Loss
+from .settings import Settings
+from .transfer import StyleTransfer
 
-VERSION = "nst_helpers checkpoint 4"
+VERSION = "nst_helpers checkpoint 5"
 
 
-def write_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
-    """Write nested dicts and lists of numbers, texts, None and tensors to a file.
-
-    The file is written whole or not at all.
+def save_checkpoint(transfer: StyleTransfer, path: str | os.PathLike) -> None:
+    """Write all that is needed to go on later: pictures and state_dict.
 
     Args:
-        path: the file to write.
-        state: {name: value}; names of inner dicts may be numbers.
+        transfer: the run.
+        path: the file to write, whole or not at all.
 
     Raises:
         InputError: it cannot be written.
     """
     tensors = {}
 
-    def outline(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            # safetensors wants each in memory of its own, in one piece.
-            whole = value.detach().cpu().clone(memory_format=torch.contiguous_format)
-            tensors[str(len(tensors))] = whole
-            return {"tensor": str(len(tensors) - 1)}
-        if isinstance(value, dict):
-            return {"items": [[k, outline(v)] for k, v in value.items()]}
-        if isinstance(value, list | tuple):
-            return [outline(v) for v in value]
-        return value
+    def put_aside(x: Tensor) -> dict[str, str]:
+        # safetensors wants each in memory of its own, in one piece.
+        x = x.detach().cpu().clone(memory_format=torch.contiguous_format)
+        tensors[str(len(tensors))] = x
+        return {"tensor": str(len(tensors) - 1)}
 
-    text = json.dumps(outline(state))
-    metadata = {"format": VERSION, "outline": text, "sha256": _sha256(text, tensors)}
+    run = {"photo": transfer.photo, "painting": transfer.painting}
+    text = json.dumps(run | {"state": transfer.state_dict()}, default=put_aside)
+    metadata = {"format": VERSION, "run": text, "sha256": _sha256(text, tensors)}
     write_file(path, save(tensors, metadata))
 
 
-def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
-    """Read what write_checkpoint wrote.
+def load_checkpoint(
+    path: str | os.PathLike, losses: Sequence[Loss] | None = None
+) -> StyleTransfer:
+    """Take up a run where save_checkpoint left it; it goes on as it would have.
 
     Args:
-        path: the file.
+        path: the file that save_checkpoint wrote.
+        losses: those that the run was given, if any.
 
     Returns:
-        {name: value}; tuples have become lists, and tensors lie on the CPU.
+        The run.
 
     Raises:
-        InputError: no such file, cut off, damaged, or something else.
+        InputError: no such file, cut off, damaged, or something else; or a device or
+            memory that cannot be had.
     """
 
-    def fill(value: Any) -> Any:
-        if isinstance(value, list):
-            return [fill(v) for v in value]
-        if isinstance(value, dict) and "tensor" in value:
-            return tensors[value["tensor"]]
-        if isinstance(value, dict):
-            return {k: fill(v) for k, v in value["items"]}
-        return value
+    def fetch(found: dict[str, Any]) -> Any:
+        return tensors[found["tensor"]] if found.keys() == {"tensor"} else found
 
     if not Path(path).is_file():
         raise InputError(f"{path}: no such checkpoint; check the spelling")
@@ -84,10 +77,19 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         raise InputError(f"{path}: no checkpoint, or cut off ({error})") from None
     if metadata.get("format") != VERSION:
         raise InputError(f"{path}: not a checkpoint of this program; delete it")
-    text = metadata.get("outline", "")
+    text = metadata.get("run", "")
     if metadata.get("sha256") != _sha256(text, tensors):
         raise InputError(f"{path}: a damaged checkpoint; delete it to start anew")
-    return fill(json.loads(text))
+    run = json.loads(text, object_hook=fetch)
+    if optimizer := run["state"]["optimizer"]:  # JSON has made its numbers texts
+        optimizer["state"] = {int(k): v for k, v in optimizer["state"].items()}
+    # At one scale, from the photo: since it began, the pictures may have become too
+    # thin for the coarsest scale, or the painting for a start.
+    settings = Settings(**run["state"]["settings"])
+    begun = replace(settings, scales=1, start="content")
+    transfer = StyleTransfer(run["photo"], run["painting"], begun, losses)
+    transfer.load_state_dict(run["state"])
+    return transfer
 
 
 def _sha256(text: str, tensors: dict[str, Tensor]) -> str:

@@ -1,10 +1,11 @@
-"""What every module needs to fail politely: one error, and files written whole."""
+"""What every module needs to fail politely: one error, numbers checked, whole files."""
 
 import contextlib
 import os
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 STRAY = 600.0  # seconds: no file takes that long to write
 
@@ -13,12 +14,46 @@ class InputError(ValueError):
     """Say in one line what was wrong with what, and what to do about it."""
 
 
+def check_number(name: str, value: float, low: float, high: float) -> None:
+    """Refuse what is no number of the limits' kind between them.
+
+    Args:
+        name: of the number, for the error.
+        value: the number.
+        low: the smallest; if it is an int, the number must be a whole one.
+        high: the largest.
+
+    Raises:
+        InputError: no such number.
+    """
+    whole = isinstance(low, int)
+    is_number = isinstance(value, int if whole else int | float)
+    if isinstance(value, bool) or not is_number or not low <= value <= high:
+        limits = f"a{' whole' * whole} number from {low:,} to {high:,}"
+        raise InputError(f"{name} is {limits}, not {tell(value)}")
+
+
+def tell(value: Any) -> str:
+    """Write a value for an error: on one line, and not at length.
+
+    Args:
+        value: anything.
+
+    Returns:
+        A line.
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # over 4300 digits, or nested too deeply
+        text = f"this {type(value).__name__}"
+    return text if len(text) <= 60 else text[:60] + " ..."
+
+
 def write_file(path: str | os.PathLike, data: bytes) -> None:
     """Write a file whole or not at all.
 
-    The bytes go to a neighbouring temporary file that takes the name only once it is
-    complete: a full disk or a pulled plug leaves the old file as it was. What a killed
-    process left half written, a later write into the same folder removes.
+    The bytes go to a temporary file beside it that takes its name once it is complete.
+    What a killed process left of one, a later write into the same folder removes.
 
     Args:
         path: the file; its folder must exist.

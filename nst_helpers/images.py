@@ -10,26 +10,18 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .files import InputError, write_file
+from .pixels import resize, to_bytes, to_tensor
 
 MAX_PIXELS = 64_000_000
 HUGE = 4_000_000
 # Read by Pillow itself; some of its other formats would start other programs.
 READ = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF")
-MIN_SIDE = 16  # VGG19 halves the picture four times
-FORMATS = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-}
+FORMATS = {f".{kind.lower()}": kind for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP")}
+FORMATS |= {".jpg": "JPEG", ".tif": "TIFF"}
 
 
 def load_image(
@@ -68,9 +60,7 @@ def load_image(
         name = os.fspath(source)
         pixels = _decode(_find(name), name, long_side)
     image = to_tensor(_to_rgb(pixels, name))
-    if long_side is None:
-        long_side = max(image.shape[2:])
-    return resize(image, long_side, name)
+    return resize(image, max(image.shape[2:]) if long_side is None else long_side, name)
 
 
 def _find(name: str) -> Path:
@@ -90,10 +80,8 @@ def _find(name: str) -> Path:
 
 def _decode(file: Path | io.BytesIO, name: str, long_side: int | None) -> np.ndarray:
     """Decode an image file to an array that _to_rgb understands."""
-    too_large = (
-        f"{name}: larger than {MAX_PIXELS // 10**6} megapixels; "
-        "make it smaller in any picture viewer first"
-    )
+    too_large = f"{name}: larger than {MAX_PIXELS // 10**6} megapixels; make it smaller"
+    too_large += " in any picture viewer first"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd but harmless metadata
@@ -119,15 +107,13 @@ def _decode(file: Path | io.BytesIO, name: str, long_side: int | None) -> np.nda
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise InputError(too_large) from None
     except UnidentifiedImageError:
-        raise InputError(
-            f"{name}: not an image that can be read here; save it as JPEG or PNG"
-        ) from None
+        what = "not an image that can be read here; save it as JPEG or PNG"
+        raise InputError(f"{name}: {what}") from None
     except PermissionError as error:
         raise InputError(f"{name}: cannot be opened: {error.strerror}") from error
     except Exception as error:  # decoders raise whatever a broken file provokes
-        raise InputError(
-            f"{name}: broken or cut off ({error}); copy or download it again"
-        ) from error
+        what = f"broken or cut off ({error}); copy or download it again"
+        raise InputError(f"{name}: {what}") from error
 
 
 def _in_srgb(picture: Image.Image) -> Image.Image:
@@ -141,12 +127,9 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
     mode = "RGBA" if picture.mode == "RGBA" else "RGB"
     if profile:
         try:
-            return ImageCms.profileToProfile(
-                picture,
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                ImageCms.createProfile("sRGB"),
-                outputMode=mode,
-            )
+            theirs = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            ours = ImageCms.createProfile("sRGB")
+            return ImageCms.profileToProfile(picture, theirs, ours, outputMode=mode)
         except (ImageCms.PyCMSError, OSError):
             pass  # a broken profile: the numbers as they are
     return picture.convert(mode)
@@ -168,162 +151,20 @@ def _to_rgb(pixels: np.ndarray, name: str) -> np.ndarray:
     elif pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2:
         pixels = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
     else:
-        raise InputError(
-            f"{name}: numbers of type {pixels.dtype}; use uint8, uint16 or float"
-        )
+        what = f"numbers of type {pixels.dtype}; use uint8, uint16 or float"
+        raise InputError(f"{name}: {what}")
     if pixels.shape[2] in (2, 4):  # the last channel is alpha: lay the rest on white
         colour, alpha = pixels[..., :-1], pixels[..., -1:]
         pixels = colour * alpha + (1 - alpha)
     return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
 
 
-def to_tensor(pixels: np.ndarray) -> Tensor:
-    """Turn an array into an image tensor.
-
-    Args:
-        pixels: (H, W, 3) in [0, 1].
-
-    Returns:
-        (1, 3, H, W) float32.
-    """
-    channels_first = np.array(pixels.transpose(2, 0, 1), dtype=np.float32, order="C")
-    return torch.from_numpy(channels_first)[None]
-
-
-def to_array(image: Tensor) -> np.ndarray:
-    """Turn an image tensor into an array.
-
-    Args:
-        image: (1, 3, H, W); what lies outside [0, 1] is cut off.
-
-    Returns:
-        (H, W, 3) float32 in [0, 1].
-    """
-    return image.detach()[0].permute(1, 2, 0).float().cpu().numpy().clip(0, 1)
-
-
-def to_bytes(image: Tensor) -> np.ndarray:
-    """Turn an image tensor into an array of bytes.
-
-    Args:
-        image: (1, 3, H, W); what lies outside [0, 1] is cut off.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
-    return (to_array(image) * 255).round().astype(np.uint8)
-
-
-def resize(image: Tensor, long_side: int, name: str = "the picture") -> Tensor:
-    """Bring the longer side of an image to long_side pixels, keeping its shape.
-
-    Shrinking averages areas (no moiré from whiskers or brush strokes); enlarging
-    interpolates cubically.
-
-    Args:
-        image: (1, 3, H, W) in [0, 1].
-        long_side: pixels.
-        name: of the picture, for the error.
-
-    Returns:
-        (1, 3, h, w) in [0, 1] with max(h, w) = long_side.
-
-    Raises:
-        InputError: the short side is or would fall under 16 pixels, or OpenCV is
-            broken.
-    """
-    height, width = image.shape[2:]
-    scale = long_side / max(height, width)
-    size = round(width * scale), round(height * scale)
-    if min(height, width, *size) < MIN_SIDE:
-        then = "" if scale == 1 else f" would become {size[0]}x{size[1]}"
-        too_small = min(height, width) < MIN_SIDE
-        advice = "a larger picture" if too_small else "a larger size or crop it"
-        raise InputError(
-            f"{name}: {width}x{height} pixels{then}; each side needs at least "
-            f"{MIN_SIDE}: choose {advice}"
-        )
-    return stretch(image, size[1], size[0])
-
-
-def stretch(image: Tensor, height: int, width: int) -> Tensor:
-    """Bring an image to a height and a width, whatever its shape.
-
-    Args:
-        image: (1, 3, H, W) in [0, 1].
-        height: in pixels.
-        width: in pixels.
-
-    Returns:
-        (1, 3, height, width) in [0, 1].
-
-    Raises:
-        InputError: OpenCV is broken.
-    """
-    if image.shape[2:] == (height, width):
-        return image
-    try:
-        import cv2
-    except ImportError as error:  # a bare server has no libGL
-        raise InputError(
-            f"OpenCV cannot start ({error}): on a computer without a display, pip "
-            "uninstall opencv-python and pip install opencv-python-headless"
-        ) from None
-    method = cv2.INTER_AREA if height < image.shape[2] else cv2.INTER_CUBIC
-    pixels = cv2.resize(to_array(image), (width, height), interpolation=method)
-    return to_tensor(pixels.clip(0, 1))
-
-
-def fit_inside(image: Tensor, height: int, width: int) -> Tensor:
-    """Bring an image, whole and undistorted, into a frame; mirror it to fill the rest.
-
-    Args:
-        image: (1, 3, H, W) in [0, 1].
-        height: of the frame, in pixels.
-        width: of the frame, in pixels.
-
-    Returns:
-        (1, 3, height, width) in [0, 1], on the CPU.
-
-    Raises:
-        InputError: its short side would fall under 16 pixels.
-    """
-    scale = min(height / image.shape[2], width / image.shape[3])
-    pixels = to_array(resize(image, round(scale * max(image.shape[2:]))))
-    down, right = height - pixels.shape[0], width - pixels.shape[1]
-    borders = (down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0)
-    return to_tensor(np.pad(pixels, borders, mode="symmetric"))
-
-
-def recolour(image: Tensor, colours: Tensor) -> Tensor:
-    """Give an image the colours of another, and keep its brightness.
-
-    x = colours + Y(image) − Y(colours), where Y = 0.299 R + 0.587 G + 0.114 B.
-
-    Args:
-        image: (1, 3, H, W) in [0, 1].
-        colours: (1, 3, h, w) in [0, 1], stretched to the image's size.
-
-    Returns:
-        (1, 3, H, W) in [0, 1].
-
-    Source: Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style
-    Transfer", CVPR, section 5.1; the brightness is that of ITU-R BT.601.
-    """
-    colours = stretch(colours, *image.shape[2:])
-    weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
-    lighter = ((image - colours) * weights).sum(1, keepdim=True)
-    return (colours + lighter).clamp(0, 1)
-
-
 def save_image(image: Tensor, path: str | os.PathLike) -> None:
     """Write an image as PNG, JPEG, WebP, TIFF or BMP, by the ending of the name.
 
-    The file is written whole or not at all.
-
     Args:
         image: (1, 3, H, W) in [0, 1]; what lies outside is cut off.
-        path: the file to write.
+        path: the file to write, whole or not at all.
 
     Raises:
         InputError: an unknown ending, an image that is not one, or no way to write.

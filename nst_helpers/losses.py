@@ -1,77 +1,87 @@
-"""The losses of neural style transfer: pure functions of tensors.
+"""The losses of neural style transfer: pure functions, and the terms of the sum.
 
-Each is an L2 distance with its unit removed: 0 is a perfect match and 1 is "as wrong as
-drawing nothing" (for total variation, "as rough as the photo"). So a weight means the
-same for every picture, size, layer and network.
+Content and style are squared L2 distances with their unit removed: 0 is a perfect match
+and 1 is "as wrong as drawing nothing" (total variation: "as rough as the photo"). So a
+weight means the same for every picture, size, layer and network. Total variation and
+range are not in Gatys et al. 2016.
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 from torch.nn.functional import mse_loss
 
-# What the relative losses divide by is at least this (mean square per entry), so that
-# a flat photo or a black painting divides by no zero. Features of photos lie between
-# 0.1 and 3, entries of their Gram matrices between 1e-3 and 1; a photo's total
-# variation lies between 1e-4 and 1e-2 and falls as it is enlarged.
-FLOOR = 1e-8
-TV_FLOOR = 1e-4
+from .files import check_number
+from .layers import CONTENT_LAYERS, STYLE_LAYERS
+from .pixels import check_image, check_mask, fit_mask, resize
+from .vgg import VGG19
+
+# What losses divide by is at least this, or a flat photo would divide by zero. A mean
+# square of features or Gram matrices is 1e-6 or more; photos' TV is 1e-4 to 1e-2.
+FLOOR, TV_FLOOR = 1e-8, 1e-4
 
 
-def gram_matrix(features: Tensor) -> Tensor:
-    """Measure how strongly each two channels of a layer light up together.
+def gram_matrix(features: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Measure how strongly each pair of channels of a layer lights up together.
 
-    G = F Fᵀ / (H·W), where row i of F, of shape (C, H·W), is channel i laid flat.
+    G = F Fᵀ / (H·W), where row i of F, of shape (C, H·W), is channel i laid flat. With
+    a mask m, which says how much each position counts: G = F diag(m) Fᵀ / Σ m.
 
     Args:
         features: (1, C, H, W), one layer's activations.
+        mask: (H, W) in [0, 1], not all 0.
 
     Returns:
         (C, C), symmetric; entry (i, j) is the mean over positions of channel i times
         channel j. Where things are is gone.
 
-    Raises:
-        RuntimeError: features of more than one picture.
-
-    Source: Gatys et al. 2016, section 2.2, equation 3; they divide later, by 4N²M².
+    Source: Gatys et al. 2016, equation 3; they divide later, by 4N²M². With a mask:
+    Gatys et al. 2017, equation 7.
     """
     _, channels, height, width = features.shape
     flat = features.reshape(channels, height * width)
-    return flat @ flat.T / (height * width)
+    if mask is None:
+        return _TimesItsTranspose.apply(flat) / (height * width)
+    return _TimesItsTranspose.apply(flat * mask.flatten().sqrt()) / mask.sum()
+
+
+class _TimesItsTranspose(torch.autograd.Function):
+    """Compute F Fᵀ; the gradient takes one product, where autograd's own takes two."""
+
+    @staticmethod
+    def forward(ctx: Any, f: Tensor) -> Tensor:
+        ctx.save_for_backward(f)
+        return f @ f.T
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (f,) = ctx.saved_tensors
+        # The product rule; in this order the result lies in memory as f does.
+        return (f.T @ (gradient + gradient.T)).T
 
 
 def relative_error(x: Tensor, target: Tensor) -> Tensor:
     """Compute ‖x − target‖² / ‖target‖².
 
-    The mean square of the target counts as 1e-8 at least.
-
     Args:
         x: any shape.
-        target: the same shape.
+        target: the same shape; its mean square counts as 1e-8 at least.
 
     Returns:
         (), 0 or more: 0 is equal, 1 is as wrong as x = 0.
     """
-    # A norm, squared, needs no room for the squares of all features.
-    off = vector_norm(x.to(target.dtype) - target) ** 2 / target.numel()
+    off = vector_norm(x - target) ** 2 / target.numel()  # needs no room for squares
     mean_square = vector_norm(target) ** 2 / target.numel()
     return off / mean_square.clamp_min(FLOOR)
 
 
-def weighted_mean(errors: dict[str, Tensor], layers: dict[str, float]) -> Tensor:
-    """Compute Σ w e / Σ w over the layers.
-
-    Args:
-        errors: {layer: ()}.
-        layers: {layer: weight}, each weight 0 or more, one at least above 0.
-
-    Returns:
-        ().
-    """
-    return sum(w * errors[name] for name, w in layers.items()) / sum(layers.values())
-
-
 def content_loss(
-    features: dict[str, Tensor], target: dict[str, Tensor], layers: dict[str, float]
+    features: dict[str, Tensor], target: dict[str, Tensor], layers: Mapping[str, float]
 ) -> Tensor:
     """Measure how far the picture's features are from the photo's.
 
@@ -88,11 +98,11 @@ def content_loss(
     Source: Gatys et al. 2016, section 2.1, equation 1, made relative.
     """
     errors = {name: relative_error(features[name], target[name]) for name in layers}
-    return weighted_mean(errors, layers)
+    return sum(layers[name] * errors[name] for name in layers) / sum(layers.values())
 
 
 def style_loss(
-    features: dict[str, Tensor], target: dict[str, Tensor], layers: dict[str, float]
+    features: dict[str, Tensor], target: dict[str, Tensor], layers: Mapping[str, float]
 ) -> Tensor:
     """Measure how far the picture's Gram matrices are from the painting's.
 
@@ -108,8 +118,8 @@ def style_loss(
 
     Source: Gatys et al. 2016, section 2.2, equations 4 and 5, made relative.
     """
-    errors = {n: relative_error(gram_matrix(features[n]), target[n]) for n in layers}
-    return weighted_mean(errors, layers)
+    grams = {name: gram_matrix(features[name]) for name in layers}
+    return content_loss(grams, target, layers)  # the same distance, of other things
 
 
 def total_variation(image: Tensor) -> Tensor:
@@ -131,7 +141,7 @@ def total_variation(image: Tensor) -> Tensor:
 
 
 def tv_loss(image: Tensor, photo: Tensor) -> Tensor:
-    """Measure how rough a picture is, as a ratio to the photo.
+    """Measure a picture's total variation, as a ratio to the photo's.
 
     L_tv = TV(image) / max(TV(photo), 1e-4)
 
@@ -140,9 +150,7 @@ def tv_loss(image: Tensor, photo: Tensor) -> Tensor:
         photo: (1, 3, H, W) in [0, 1].
 
     Returns:
-        (), 0 for a flat image, 1 for one as rough as the photo, if that is no flat one.
-
-    Source: not in Gatys et al. 2016; calms the speckle that L_style allows.
+        (), 0 for a flat image, 1 for one as rough as the photo, unless that is flat.
     """
     return total_variation(image) / total_variation(photo).clamp_min(TV_FLOOR)
 
@@ -150,17 +158,137 @@ def tv_loss(image: Tensor, photo: Tensor) -> Tensor:
 def range_loss(image: Tensor) -> Tensor:
     """Measure how far pixels leave [0, 1], where no screen can show them.
 
-    L_range = mean (x − clip(x, 0, 1))²
-
-    A clamp would change the picture behind the optimiser's back; this smooth penalty
-    lets L-BFGS see the border coming.
+    L_range = mean (x − clip(x, 0, 1))². A clamp would change the picture behind the
+    optimiser's back; this smooth penalty lets L-BFGS see the border coming.
 
     Args:
         image: (1, 3, H, W).
 
     Returns:
         (), 0 where every pixel can be shown.
-
-    Source: not in Gatys et al. 2016.
     """
     return mse_loss(image, image.clamp(0, 1))
+
+
+class Loss:
+    """Measure one thing about a picture: a term of the weighted sum.
+
+    A loss of your own is a subclass, in a notebook cell if you like, given to
+    `StyleTransfer(photo, painting, losses=[...])`. It belongs to one run.
+
+    Attributes:
+        name: unique in a run: the key of its number in Step.losses.
+        weight: how much it counts, 0 or more; may be changed in mid-run.
+        layers: {layer: weight}; the features of these are what `__call__` is given.
+    """
+
+    name: str = "loss"
+    weight: float = 1.0
+    layers: Mapping[str, float] = MappingProxyType({})
+
+    def prepare(self, vgg: VGG19, photo: Tensor) -> None:
+        """Keep what to aim at; the photo, (1, 3, H, W), has the size painted at."""
+        self.photo = photo
+
+    def __call__(self, image: Tensor, features: dict[str, Tensor]) -> Tensor:
+        """Return the loss, (), of image, (1, 3, H, W), and {layer: (1, C, h, w)}."""
+        raise NotImplementedError
+
+
+@dataclass(eq=False, repr=False)
+class ContentLoss(Loss):
+    """Keep the photo's features: content_loss."""
+
+    weight: float = 1.0
+    layers: Mapping[str, float] = CONTENT_LAYERS
+    name: str = "content"
+
+    def prepare(self, vgg: VGG19, photo: Tensor) -> None:
+        """Keep the features of the photo, (1, 3, H, W)."""
+        features = vgg(photo, self.layers)
+        self.target = {name: f.to(photo.dtype) for name, f in features.items()}
+
+    def __call__(self, image: Tensor, features: dict[str, Tensor]) -> Tensor:
+        """Compare features with the photo's."""
+        return content_loss(features, self.target, self.layers)
+
+
+@dataclass(eq=False, repr=False)
+class StyleLoss(Loss):
+    """Take on the Gram matrices of a painting: style_loss.
+
+    Args:
+        painting: (1, 3, H, W) in [0, 1], of any shape and size.
+        weight, layers, name: as in Loss.
+        statistic: of features, (1, C, H, W), and a mask, if there is one; returns any
+            shape that does not depend on H and W.
+        mask: (H, W) in [0, 1], where in the photo the style shall be; None: everywhere.
+        painting_mask: (H, W) in [0, 1], where in the painting it is taken from.
+        scale: long side of the painting in long sides of the photo, 0.05 to 20.
+
+    Raises:
+        InputError: what is no image, mask or scale.
+
+    Source: masks and scale: Gatys et al. 2017, "Controlling Perceptual Factors in
+    Neural Style Transfer", CVPR.
+    """
+
+    painting: Tensor
+    weight: float = 100.0
+    layers: Mapping[str, float] = STYLE_LAYERS
+    statistic: Callable[..., Tensor] = gram_matrix
+    mask: Tensor | None = None
+    painting_mask: Tensor | None = None
+    scale: float = 1.0
+    name: str = "style"
+
+    def __post_init__(self) -> None:
+        check_image(self.painting, "painting")
+        check_number("scale", self.scale, 0.05, 20.0)
+        for mask in (self.mask, self.painting_mask):
+            check_mask(mask)
+
+    def prepare(self, vgg: VGG19, photo: Tensor) -> None:
+        """Keep the painting's statistics, at the size of the photo, (1, 3, H, W)."""
+        size = round(self.scale * max(photo.shape[2:]))
+        painting = resize(self.painting, size, "the painting").to(photo)
+        found = self._describe(vgg(painting, self.layers), self.painting_mask)
+        self.target = {name: x.to(photo.dtype) for name, x in found.items()}
+
+    def __call__(self, image: Tensor, features: dict[str, Tensor]) -> Tensor:
+        """Compare statistics with the painting's."""
+        found = self._describe(features, self.mask)
+        return content_loss(found, self.target, self.layers)
+
+    def _describe(
+        self, features: dict[str, Tensor], mask: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Compute the statistic of each layer, in the region of a mask."""
+        if mask is None:
+            return {name: self.statistic(features[name]) for name in self.layers}
+        masks = {name: fit_mask(mask, features[name]) for name in self.layers}
+        return {name: self.statistic(features[name], m) for name, m in masks.items()}
+
+
+@dataclass(eq=False, repr=False)
+class TotalVariationLoss(Loss):
+    """Calm the noise: tv_loss."""
+
+    weight: float = 0.3
+    name: str = "tv"
+
+    def __call__(self, image: Tensor, features: dict[str, Tensor]) -> Tensor:
+        """Compare the total variation with the photo's."""
+        return tv_loss(image, self.photo)
+
+
+@dataclass(eq=False, repr=False)
+class RangeLoss(Loss):
+    """Keep pixels in [0, 1]: range_loss. StyleTransfer adds it by itself."""
+
+    weight: float
+    name: str = "range"
+
+    def __call__(self, image: Tensor, features: dict[str, Tensor]) -> Tensor:
+        """Measure how far pixels leave [0, 1]."""
+        return range_loss(image)

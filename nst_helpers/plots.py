@@ -1,12 +1,14 @@
 """Pictures of pictures: rows of images, loss curves, film strips, animations.
 
-Every plot is returned as a closed figure: let it be the last line of a cell to see it.
+A notebook shows each figure once, whether a cell ends in it or not; a script shows them
+with plt.show().
 """
 
 import io
 import math
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,8 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from .files import write_file
-from .images import stretch, to_array, to_bytes
-from .transfer import Step
+from .pixels import stretch, to_array, to_bytes
+from .step import Step
 
 # Okabe and Ito's colours can be told apart by colour-blind eyes, the dashes in print.
 LOSS_LINES = {
@@ -26,12 +28,21 @@ LOSS_LINES = {
     "tv": ("#009E73", "-."),
     "total": ("#000000", ":"),
 }
+OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9")  # of losses that others made
 FRAMES = 48  # of an animation: more make it larger and no smoother
 GIF_SECONDS = 6.0
 
 
+class _Figure(Figure):
+    """Be shown once by a notebook, which shows what a cell returns and what is open."""
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        plt.close(self)  # it is being shown
+        return {}  # beside the picture that any figure becomes
+
+
 def show_images(
-    images: Sequence[Tensor],
+    images: Sequence[Tensor] | Tensor,
     titles: Sequence[str] = (),
     height: float = 2.4,
     columns: int | None = None,
@@ -39,7 +50,7 @@ def show_images(
     """Show images side by side at one height, each with its title.
 
     Args:
-        images: of (1, 3, H, W) in [0, 1], one or more, of any shapes.
+        images: of (1, 3, H, W) in [0, 1], one or more, of any shapes; or one of them.
         titles: one for each image, or none at all.
         height: of the pictures, in inches.
         columns: images in a row; all of them in one row if left out.
@@ -50,6 +61,7 @@ def show_images(
     Raises:
         ValueError: another number of titles than of images.
     """
+    images = [images] if isinstance(images, Tensor) else images
     fig, axes = _grid([image.shape[2:] for image in images], titles, height, columns)
     for axis, image in zip(axes, images, strict=True):
         axis.imshow(to_array(image))
@@ -82,16 +94,13 @@ def show_maps(
     fig, axes = _grid(shapes, titles, height, columns)
     for axis, values, (h, w) in zip(axes, maps, shapes, strict=True):
         values = values.detach().cpu().numpy()
-        if over is None:
-            axis.imshow(values, cmap="magma", interpolation="nearest")
-            continue
-        axis.imshow(to_array(over).mean(axis=2), cmap="gray", vmin=0, vmax=1)
-        # Where the map is low, the picture shows through.
-        alpha = np.clip(values / max(values.max(), 1e-12), 0, 1) ** 0.5 * 0.85
-        whole = (-0.5, w - 0.5, h - 0.5, -0.5)
-        axis.imshow(
-            values, cmap="inferno", alpha=alpha, extent=whole, interpolation="bilinear"
-        )
+        look = {"cmap": "magma", "interpolation": "nearest"}
+        if over is not None:
+            axis.imshow(to_array(over).mean(axis=2), cmap="gray", vmin=0, vmax=1)
+            # Where the map is low, the picture shows through.
+            alpha = np.clip(values / max(values.max(), 1e-12), 0, 1) ** 0.5 * 0.85
+            look = {"cmap": "inferno", "interpolation": "bilinear", "alpha": alpha}
+        axis.imshow(values, extent=(-0.5, w - 0.5, h - 0.5, -0.5), **look)
     return fig
 
 
@@ -105,34 +114,27 @@ def show_distances(
 
     Args:
         distances: (N, N), 0 or more; row by row from image i to image j.
-        images: N of (1, 3, H, W) in [0, 1]; they stand beside the rows and above the
-            columns.
+        images: N of (1, 3, H, W) in [0, 1], to stand beside the rows and columns.
         title: of the table.
-        largest: the distance shown brightest, to give several tables one scale; the
-            largest of this table if left out.
+        largest: the distance shown brightest; the table's own largest if left out.
 
     Returns:
         The figure.
     """
     count, distances = len(images), distances.detach().cpu().numpy()
-    fig, axes = plt.subplots(
-        count + 1, count + 1, figsize=(0.8 * count + 0.8,) * 2, layout="constrained"
-    )
-    for axis in axes.flat:
-        axis.axis("off")
-    for i, image in enumerate(images):
-        for axis in (axes[0, i + 1], axes[i + 1, 0]):
+    fig, axes = _grid([(1, 1)] * (count + 1) ** 2, (), 0.8, count + 1)
+    for i, image in enumerate(images, start=1):
+        for axis in (axes[i], axes[i * (count + 1)]):
             axis.imshow(to_array(image))
-    table = fig.add_subplot(axes[1, 1].get_gridspec()[1:, 1:])
+    table = fig.add_subplot(axes[0].get_gridspec()[1:, 1:])
     largest = largest or distances.max()
     table.imshow(distances, cmap="magma", aspect="auto", vmin=0, vmax=largest)
     table.axis("off")
-    for i, j in np.ndindex(count, count):
-        colour = "black" if distances[i, j] > 0.55 * largest else "white"
-        text = f"{distances[i, j]:.2f}"
-        table.text(j, i, text, color=colour, ha="center", va="center", fontsize=9)
+    for (i, j), distance in np.ndenumerate(distances):
+        colour = "black" if distance > 0.55 * largest else "white"
+        look = {"color": colour, "ha": "center", "va": "center", "fontsize": 9}
+        table.text(j, i, f"{distance:.2f}", **look)
     fig.suptitle(title, fontsize=10)
-    plt.close(fig)
     return fig
 
 
@@ -150,34 +152,42 @@ def show_triptych(photo: Tensor, painting: Tensor, result: Tensor) -> Figure:
     return show_images([photo, painting, result], ["photo", "painting", "result"])
 
 
-def show_losses(steps: Sequence[Step]) -> Figure:
-    """Plot the three relative losses and the weighted total against the iteration.
+def show_losses(steps: Sequence[Step], ax: Axes | None = None) -> Figure | None:
+    """Plot the losses and their weighted total against the iteration.
 
-    A dotted vertical line marks where new settings bent the loss surface.
+    A dotted vertical line marks where something bent the loss surface. The term that
+    keeps pixels in [0, 1] is left out: it is no relative loss, and hardly ever counts.
 
     Args:
         steps: of one run, in order.
+        ax: to plot into; axes of a figure of its own if left out.
 
     Returns:
-        The figure.
+        The figure of its own, if it is one.
     """
-    fig, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
-    iterations = [step.iteration for step in steps]
-    for name, (colour, dashes) in LOSS_LINES.items():
+    fig = None
+    if ax is None:
+        fig = plt.figure(figsize=(8, 3.2), layout="constrained", FigureClass=_Figure)
+        ax = fig.add_subplot()
+    lines = dict(LOSS_LINES)
+    others = {name for step in steps for name in step.losses} - lines.keys() - {"range"}
+    for k, name in enumerate(sorted(others)):
+        lines[name] = OTHER_COLOURS[k % 3], (0, (2 * k + 1, 1))
+    for name, (colour, dashes) in lines.items():
         values = np.array([step.losses.get(name, np.nan) for step in steps])
+        # A log scale has no place for 0, the content loss of the photo itself.
+        values[values == 0] = np.nan
         if np.isfinite(values).any():
-            # A log scale has no place for 0, the content loss of the photo itself.
-            values[values == 0] = np.nan
-            label = "weighted total" if name == "total" else name
-            axis.plot(iterations, values, dashes, color=colour, label=label)
+            label = {"total": "weighted total", "tv": "total variation"}.get(name, name)
+            iterations = [step.iteration for step in steps]
+            ax.plot(iterations, values, ls=dashes, color=colour, label=label)
     for step in steps:
         if step.restarted:
-            axis.axvline(step.iteration, color="grey", linestyle=":", linewidth=1)
-    axis.set(xlabel="iteration", ylabel="loss (log scale)", yscale="log")
-    axis.set_title("Losses on the way", fontsize=10)
-    axis.grid(alpha=0.3)
-    fig.legend(loc="outside right upper", fontsize=9)
-    plt.close(fig)
+            ax.axvline(step.iteration, color="grey", linestyle=":", linewidth=1)
+    ax.set(xlabel="iteration", ylabel="loss (log scale)", yscale="log")
+    ax.set_title("Losses on the way", fontsize=10)
+    ax.grid(alpha=0.3)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
     return fig
 
 
@@ -200,11 +210,9 @@ def film_strip(steps: Sequence[Step]) -> Figure:
 def save_gif(images: Sequence[Tensor], path: str | os.PathLike) -> None:
     """Write images as an animation that loops and rests on the last one.
 
-    The file is written whole or not at all.
-
     Args:
         images: of (1, 3, H, W) in [0, 1]; all are brought to the size of the last.
-        path: the file to write.
+        path: the file to write, whole or not at all.
 
     Raises:
         InputError: the file cannot be written.
@@ -222,18 +230,12 @@ def encode_gif(images: Sequence[Tensor]) -> bytes:
         The content; all but the last picture take GIF_SECONDS together.
     """
     shape = images[-1].shape[2:]
-    frames = [Image.fromarray(to_bytes(stretch(x, *shape))) for x in images]
+    first, *rest = [Image.fromarray(to_bytes(stretch(x, *shape))) for x in images]
     # Browsers slow down frames shorter than 20 ms.
-    each = max(20, round(1000 * GIF_SECONDS / max(1, len(frames) - 1)))
+    each = max(20, round(1000 * GIF_SECONDS / max(1, len(rest))))
+    film = {"append_images": rest, "duration": [each] * len(rest) + [2000]}
     encoded = io.BytesIO()
-    frames[0].save(
-        encoded,
-        "GIF",
-        save_all=True,
-        append_images=frames[1:],
-        duration=[each] * (len(frames) - 1) + [2000],
-        loop=0,
-    )
+    first.save(encoded, "GIF", save_all=True, loop=0, **film)
     return encoded.getvalue()
 
 
@@ -247,18 +249,12 @@ def _grid(
     columns = min(columns or len(shapes), len(shapes))
     rows = math.ceil(len(shapes) / columns)
     widths = [w / h for h, w in shapes[:columns]]
-    fig, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(height * sum(widths), (height + (0.4 if titles else 0.1)) * rows),
-        width_ratios=widths,
-        layout="constrained",
-        squeeze=False,
-    )
-    for axis in axes.flat:
+    size = height * sum(widths), (height + (0.4 if titles else 0.1)) * rows
+    fig = plt.figure(figsize=size, layout="constrained", FigureClass=_Figure)
+    axes = list(fig.subplots(rows, columns, squeeze=False, width_ratios=widths).flat)
+    for axis in axes:
         axis.axis("off")
-    axes = list(axes.flat)[: len(shapes)]
+    axes = axes[: len(shapes)]
     for axis, title in zip(axes, titles or [""] * len(shapes), strict=True):
         axis.set_title(title, fontsize=10)
-    plt.close(fig)
     return fig, axes

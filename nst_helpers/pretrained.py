@@ -3,6 +3,7 @@
 Nothing here unpickles code: files are safetensors, or read with weights_only.
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -13,37 +14,76 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from .files import InputError, write_file
+from .layers import CHANNELS, LAYERS
 
 BUNDLED = Path(__file__).parent / "weights" / "vgg19_layout_imagenet_fp16.safetensors"
+NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
+INPUTS = dict(zip(LAYERS, (3, *CHANNELS.values()), strict=False))  # their channels
+# A convolution and its ReLU take two places of torchvision's vgg19().features, each
+# pooling before a block one.
+PLACES = {name: f"features.{2 * i + int(name[4]) - 1}" for i, name in enumerate(LAYERS)}
 
 
-def read_state(weights: str | os.PathLike) -> dict[str, Tensor]:
-    """Read the weights of a VGG19 under torchvision's names.
+def read_parameters(
+    weights: str | os.PathLike, seed: int = 0
+) -> dict[str, dict[str, Tensor]]:
+    """Read, or draw, the weights of VGG19's convolutions.
 
     Args:
         weights: "bundled", "imagenet" (the file that the environment variable
-            NST_WEIGHTS names, else a download) or the path of a .safetensors or .pth
-            file. If its SHA-256 stands beside it (in FILE.sha256), it is checked.
+            NST_WEIGHTS names, else a download), "random" or the path of a .safetensors
+            or .pth file, checked against the SHA-256 in FILE.sha256, if that is there.
+        seed: chooses the random weights.
 
     Returns:
-        {"features.0.weight": (64, 3, 3, 3), ...}, float16 or float32.
+        {layer: {"weight": (D, C, 3, 3), "bias": (D,)}}, float16 or float32. VGG-16 has
+        no conv3_4, conv4_4 and conv5_4: a file without all three is taken for its.
 
     Raises:
-        InputError: no such file, one that may not be read, a damaged one, or no way to
-            download it.
+        InputError: no such file, one that may not be read, a damaged one, weights of
+            another network, or no way to download them.
     """
-    if weights == "bundled":
-        return _load(BUNDLED)
-    if weights != "imagenet":
-        return _load(Path(os.path.expanduser(weights)))
-    if os.environ.get("NST_WEIGHTS"):
-        path = Path(os.path.expanduser(os.environ["NST_WEIGHTS"]))
-        if not path.is_file():
-            raise InputError(
-                f"NST_WEIGHTS={path}: no such file; is the stick plugged in?"
-            )
-        return _load(path)
-    return _load_imagenet()
+    state = _random(seed) if weights == "random" else _read_state(weights)
+    is_vgg16 = all(f"{PLACES[name]}.weight" not in state for name in NOT_IN_VGG16)
+    parameters = {}
+    for name, out in CHANNELS.items():
+        if is_vgg16 and name in NOT_IN_VGG16:
+            continue
+        parameters[name] = {}
+        for part, shape in ("weight", (out, INPUTS[name], 3, 3)), ("bias", (out,)):
+            key = f"{PLACES[name]}.{part}"
+            x = state.get(key)
+            if not isinstance(x, Tensor) or x.shape != shape:
+                line = f"not the weights of a VGG19: {key} should have shape {shape}"
+                raise InputError(f"{weights}: {line}")
+            if not x.isfinite().all():
+                raise InputError(f"{weights}: {key} has infinite numbers; get it again")
+            parameters[name][part] = x
+    return parameters
+
+
+def _random(seed: int) -> dict[str, Tensor]:
+    """Draw untrained weights as torchvision does: normal, variance 2 / fan-out."""
+    generator = torch.Generator().manual_seed(seed)
+    kind = {"device": "cpu", "dtype": torch.float32}  # whatever the defaults are
+    state = {}
+    for name, out in CHANNELS.items():
+        weight = torch.randn(out, INPUTS[name], 3, 3, generator=generator, **kind)
+        state[f"{PLACES[name]}.weight"] = weight * (2 / (9 * out)) ** 0.5
+        state[f"{PLACES[name]}.bias"] = torch.zeros(out, **kind)
+    return state
+
+
+def _read_state(weights: str | os.PathLike) -> dict[str, Tensor]:
+    """Read weights under torchvision's names."""
+    if weights == "imagenet":
+        weights = os.environ.get("NST_WEIGHTS")
+        if not weights:
+            return _load_imagenet()
+        if not os.path.isfile(os.path.expanduser(weights)):
+            line = f"NST_WEIGHTS={weights}: no such file; is the stick plugged in?"
+            raise InputError(line)
+    return _load(BUNDLED if weights == "bundled" else Path(os.path.expanduser(weights)))
 
 
 def _load(path: Path) -> dict[str, Tensor]:
@@ -65,9 +105,7 @@ def _load(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except Exception:  # a web page, a cut-off file, or a pickle with code in it
         raise InputError(f"{path}: no weights, or cut off; get it again") from None
-    if not isinstance(state, dict) or not all(
-        isinstance(tensor, Tensor) for tensor in state.values()
-    ):
+    if not isinstance(state, dict):
         raise InputError(f"{path}: not the weights of a VGG19; choose another file")
     return state
 
@@ -76,13 +114,10 @@ def _check_sha256(path: Path) -> None:
     """Compare a file with the checksum beside it or in the name torchvision gave it."""
     beside = path.with_name(path.name + ".sha256")
     in_name = re.fullmatch("vgg19-([0-9a-f]{8})[.]pth", path.name)
+    expected = in_name[1] if in_name else ""  # the start of any
     if beside.exists():
         words = beside.read_text(errors="replace").lower().split()
         expected = words[0] if words else "nothing"
-    elif in_name:
-        expected = in_name[1]
-    else:
-        return
     actual = hashlib.sha256(path.read_bytes()).hexdigest()
     if not actual.startswith(expected):
         raise InputError(
@@ -96,11 +131,9 @@ def _load_imagenet() -> dict[str, Tensor]:
     folder = Path(torch.hub.get_dir(), "checkpoints")
     cached = folder / "vgg19_convolutions_fp16.safetensors"
     checksum = folder / (cached.name + ".sha256")
-    if cached.exists() and checksum.exists():
-        try:
+    with contextlib.suppress(InputError):  # not there, or damaged since: make it anew
+        if checksum.exists():
             return _load(cached)
-        except InputError:  # damaged since it was written: make it anew
-            pass
 
     from torchvision.models import VGG19_Weights  # slow to import, seldom needed
 
@@ -123,9 +156,9 @@ def _load_imagenet() -> dict[str, Tensor]:
     # The classifier makes up 86 % of the download; no layer of ours needs it.
     state = {k: v.half() for k, v in state.items() if k.startswith("features.")}
     data = save(state)
-    try:
+    with contextlib.suppress(
+        InputError
+    ):  # no room for a copy: the next run tries again
         write_file(checksum, hashlib.sha256(data).hexdigest().encode())
         write_file(cached, data)
-    except InputError:
-        pass  # no room for a copy: this run has its weights, the next tries again
     return state

@@ -3,32 +3,35 @@
 import dataclasses
 import json
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .files import InputError, write_file
-from .vgg import check_layers
+from .files import InputError, check_number, tell, write_file
+from .layers import CONTENT_LAYERS, STYLE_LAYERS, LayerWeights
 
 TERMS = ("content", "style", "tv")  # each has a weight
+COARSE_STEPS = 40  # at most, at each size but the last; more gain nothing there
 RECIPE_VERSION = 1
 RECIPE_BYTES = 100_000  # what is longer is a film, say, and no recipe
 CHOICES = {
     "start": ("content", "noise", "style"),
     "optimizer": ("lbfgs", "adam"),
     "pooling": ("avg", "max"),
-    "device": ("auto", "cpu", "cuda", "mps"),
+    "padding": ("zeros", "replicate"),
     "precision": ("auto", "float32", "bfloat16"),
 }
 LIMITS = {  # field: smallest, largest; whole numbers where the limits are
-    "content_weight": (0.0, 1e6),
-    "style_weight": (0.0, 1e6),
-    "tv_weight": (0.0, 1e6),
+    **{f"{term}_weight": (0.0, 1e6) for term in TERMS},
     "mix": (0.0, 1.0),
     "steps": (1, 100_000),
     "size": (16, 4096),
     "scales": (1, 8),
     "seed": (0, 2**32 - 1),
 }
+# What cannot change in mid-run.
+FIXED = "start seed weights pooling padding device precision scales".split()
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ class Settings:
     Args:
         content_weight: α, how much the photo's content counts, 0 to 1e6.
         style_weight: β, how much the painting's style counts, 0 to 1e6.
-        tv_weight: γ, how much smoothness counts, 0 to 1e6.
-        mix: of two paintings: 0 is the first, 1 the second, between them the Gram
-            matrices are mixed.
+        tv_weight: γ, how much total variation counts, 0 to 1e6.
+        mix: of two paintings: 0 is the first, 1 the second; between them each has a
+            style loss, and β is shared out.
         content_layers: {layer: weight}; weights, 0 to 1e6 and one above 0, count
             relative to each other.
         style_layers: {layer: weight}, likewise; the early layers carry ink and palette,
@@ -49,39 +52,33 @@ class Settings:
         size: long side of the result in pixels, 16 to 4096.
         scales: 1 to 8 sizes to paint at, no more than steps, one after the other, each
             double the one before and the last one `size`, in equal shares of the steps,
-            but 40 at most for each of the small ones. Strokes begun small are large in
-            the end.
+            but 40 at most for each of the small ones. Strokes begun small end large.
         start: "content" (the photo), "noise" or "style" (the painting).
         optimizer: "lbfgs" or "adam".
         seed: chooses the noise and the random weights, 0 to 2³² − 1.
         weights: of the network: "bundled" (in the box), "imagenet" (VGG-19 itself, to
             be downloaded once), "random" (untrained) or the path of a file.
         pooling: "avg" or "max" (as the network was trained).
-        device: "auto" (the best there is), "cpu", "cuda" or "mps".
+        padding: what the network sees beyond the border: "zeros" (as it was trained)
+            or "replicate" (the border's pixels again).
+        device: "auto" (the best there is), "cpu", "cuda", "cuda:1" or "mps".
         precision: of the network's numbers: "float32", "bfloat16" (half the bits), or
-            "auto": bfloat16 where it is faster, until its rounding stands in the way.
-            Fix it to repeat a picture exactly on another computer.
+            "auto": bfloat16 on processors made for it, until its rounding stands in the
+            way. Fix it to repeat a picture exactly on another computer. On a CUDA card
+            float32 is what torch makes of it: convolutions may round to TF32.
 
     Raises:
         InputError: a value out of its range; the line names it.
 
-    Source: Gatys et al. 2016, equation 7, with relative losses and a smoothness term.
+    Source: Gatys et al. 2016, equation 7, with relative losses and total variation.
     """
 
     content_weight: float = 1.0
     style_weight: float = 100.0
     tv_weight: float = 0.3
     mix: float = 0.0
-    content_layers: dict[str, float] = field(default_factory=lambda: {"conv4_2": 1.0})
-    style_layers: dict[str, float] = field(
-        default_factory=lambda: {
-            "conv1_1": 16.0,
-            "conv2_1": 8.0,
-            "conv3_1": 4.0,
-            "conv4_1": 2.0,
-            "conv5_1": 1.0,
-        }
-    )
+    content_layers: Mapping[str, float] = field(default_factory=lambda: CONTENT_LAYERS)
+    style_layers: Mapping[str, float] = field(default_factory=lambda: STYLE_LAYERS)
     steps: int = 80
     size: int = 256
     scales: int = 1
@@ -90,39 +87,57 @@ class Settings:
     seed: int = 0
     weights: str = "bundled"
     pooling: str = "avg"
+    padding: str = "zeros"
     device: str = "auto"
     precision: str = "auto"
 
     def __post_init__(self) -> None:
         for name, (low, high) in LIMITS.items():
-            _check_number(name, getattr(self, name), low, high)
+            check_number(name, getattr(self, name), low, high)
         if self.content_weight == self.style_weight == self.tv_weight == 0:
             raise InputError("content, style and tv weight are all 0; raise one")
         if self.scales > self.steps:
-            raise InputError(
-                f"{self.scales} scales need as many steps, not {self.steps}"
-            )
+            line = f"{self.scales} scales need as many steps, not {self.steps}"
+            raise InputError(line)
         for name in ("content_layers", "style_layers"):
-            layers = getattr(self, name)
-            if not isinstance(layers, dict):
-                raise InputError(f"{name} is {{layer: weight}}, not {_tell(layers)}")
-            # A copy of our own: whoever changes theirs does not change a run.
-            object.__setattr__(self, name, dict(layers))
-            check_layers(layers)
-            for layer, weight in layers.items():
-                _check_number(f"{name}[{layer!r}]", weight, 0.0, 1e6)
-            if not any(layers.values()):
-                raise InputError(f"{name} needs a layer with a weight above 0")
+            layers = LayerWeights(getattr(self, name), name)
+            object.__setattr__(self, name, layers)
         for name, choices in CHOICES.items():
-            value = getattr(self, name)
-            if not isinstance(value, str) or value not in choices:
-                raise InputError(
-                    f"{name} is {' or '.join(choices)}, not {_tell(value)}"
-                )
-        if not isinstance(self.weights, str):
-            raise InputError(
-                f"weights is a name or a path (a text), not {_tell(self.weights)}"
-            )
+            self._check_text(name, "|".join(choices), " or ".join(choices))
+        devices = "auto, cpu, cuda, cuda:1 or mps"
+        self._check_text("device", "auto|cpu|cuda(:[1-9]?[0-9])?|mps", devices)
+        self._check_text("weights", "(?s).*", "a name or a path (a text)")
+
+    def _check_text(self, name: str, pattern: str, choices: str) -> None:
+        """Refuse what is no text of a pattern."""
+        value = getattr(self, name)
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise InputError(f"{name} is {choices}, not {tell(value)}")
+
+    def check_change(self, others: "Settings") -> None:
+        """Refuse other settings that a run cannot go on with.
+
+        Args:
+            others: of the same run.
+
+        Raises:
+            InputError: one of FIXED is another.
+        """
+        for name in FIXED:
+            if getattr(self, name) != getattr(others, name):
+                raise InputError(f"{name} cannot change in mid-run; start a new one")
+
+    def halvings_at(self, iteration: int) -> int:
+        """Tell how often the size is halved, while it goes from coarse to fine.
+
+        Args:
+            iteration: of the step before.
+
+        Returns:
+            0 or more; each in an equal share of the steps, 40 at most.
+        """
+        share = min(self.steps // self.scales, COARSE_STEPS)
+        return max(0, self.scales - 1 - max(0, iteration) // share)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the settings as a recipe in JSON.
@@ -159,15 +174,12 @@ class Settings:
         """
         try:
             with open(path, "rb") as file:
-                content = file.read(RECIPE_BYTES)
+                return cls.from_json(file.read(RECIPE_BYTES), str(path))
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-        return cls.from_json(content, path)
 
     @classmethod
-    def from_json(
-        cls, content: bytes, name: str | os.PathLike = "the recipe"
-    ) -> "Settings":
+    def from_json(cls, content: bytes, name: str = "the recipe") -> "Settings":
         """Read the content of a recipe.
 
         Args:
@@ -190,39 +202,16 @@ class Settings:
         version = recipe.pop("version", RECIPE_VERSION)
         if type(version) is not int or version != RECIPE_VERSION:
             raise InputError(
-                f"{name}: a recipe of version {_tell(version)}; this program reads "
+                f"{name}: a recipe of version {tell(version)}; this program reads "
                 f"version {RECIPE_VERSION}: update nst_helpers, or make the recipe anew"
             )
         unknown = recipe.keys() - {f.name for f in dataclasses.fields(cls)}
         if unknown:
-            raise InputError(f"{name}: no such setting: {_tell(sorted(unknown))}")
+            raise InputError(f"{name}: no such setting: {tell(sorted(unknown))}")
         try:
             return cls(**recipe)
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
-
-
-def _check_number(name: str, value: float, low: float, high: float) -> None:
-    """Refuse what is no number of the limits' kind between them."""
-    kind = int if isinstance(low, int) else int | float
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, kind)
-        or not low <= value <= high
-    ):
-        kind = "a whole number" if isinstance(low, int) else "a number"
-        raise InputError(
-            f"{name} is {kind} from {low:,} to {high:,}, not {_tell(value)}"
-        )
-
-
-def _tell(value: Any) -> str:
-    """Write a value for an error: on one line, and not at length."""
-    try:
-        text = " ".join(repr(value).split())
-    except (ValueError, RecursionError):  # over 4300 digits, or nested too deeply
-        text = f"this {type(value).__name__}"
-    return text if len(text) <= 60 else text[:60] + " ..."
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

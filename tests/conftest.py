@@ -9,10 +9,54 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from nst_helpers import load_image
+# Threads that wait in a loop would slow down the others. Read when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from nst_helpers import VGG19, Loss, Settings, load_image  # noqa: E402
 
 hypothesis.settings.register_profile("long", max_examples=5000)
 IMAGES = Path(__file__).parent.parent / "images"
+
+# The start of most runs: where depth and size do not matter, both are small.
+TINY = Settings(
+    size=32,
+    steps=4,
+    precision="float32",
+    device="cpu",
+    content_layers={"conv1_2": 1.0},
+    style_layers={"conv2_1": 1.0},
+)
+
+
+class Watch(Loss):
+    """See every evaluation of a run's losses without changing their sum.
+
+    Args:
+        see: called with (image, features) each time, from the first on.
+    """
+
+    name = "watch"
+    weight = 1e-30
+    layers = {"conv1_1": 1.0}
+
+    def __init__(self, see=lambda image, features: None):
+        self.see, self.count = see, 0
+
+    def __call__(self, image, features):
+        self.count += 1
+        value = self.see(image, features)
+        return 0 * image.sum() if value is None else value
+
+
+def raise_at(evaluation, error=KeyboardInterrupt):
+    """Return a Watch that breaks off the n-th evaluation, as Ctrl-C would."""
+
+    def see(image, features):
+        if watch.count == evaluation:
+            raise error
+
+    watch = Watch(see)
+    return watch
 
 
 def resident(pid="self"):
@@ -37,7 +81,7 @@ def without_rights(folder):
     """Be nobody for a while if this is root, who may read and write everything."""
     root = os.geteuid() == 0
     if root:
-        for parent in (folder, *folder.parents[:2]):
+        for parent in (folder, *folder.parents[:4]):
             parent.chmod(0o755)
         os.seteuid(65534)
     try:
@@ -82,6 +126,18 @@ def painting():
     return load_image(IMAGES / "style" / "hokusai_great_wave.jpg")
 
 
+@pytest.fixture(scope="session")
+def vgg():
+    """Return the network with the weights in the box; nobody changes it."""
+    return VGG19()
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Let runs take the plain network, which begins sooner."""
+    monkeypatch.setattr("nst_helpers.device.quicken", None)
+
+
 @pytest.fixture
 def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -107,11 +163,16 @@ HEADINGS = {  # of the long run's table: a file of tests, or a test of test_long
     "test_disk": "Runs",
     "test_killed": "Runs",
     "test_ctrl_c": "Runs",
+    "test_ctrl_c_on_any_line_of_a_step_that_grows_loses_nothing": "Runs",
+    "test_ctrl_c_on_any_line_of_a_bend_takes_it_up_or_leaves_it": "Runs",
+    "test_ctrl_c_on_any_line_of_an_evaluation_spoils_no_later_one": "Runs",
     "test_numbers_stay_finite": "Numerics",
+    "test_defaults_paint_the_cat_and_torchvision_agrees": "Numerics",
     "test_a_kernel_interrupted_in_mid_run": "Kernel",
     "test_a_kernel_restarted_while_the_studio_paints": "Kernel",
     "test_thirty_runs_in_one_process_do_not_grow": "Load",
     "test_eight_processes_at_once": "Load",
+    "test_a_run_that_was_left_holds_little_memory": "Load",
     "test_safety": "Safe by design",
 }
 

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 FOLDER = Path(__file__).parent / "bench"
 
 
+@pytest.mark.long
 def test_the_tables_are_complete():
     done = subprocess.run(
         [sys.executable, FOLDER / "bench.py", "--small"],
@@ -24,7 +27,9 @@ def test_the_tables_are_complete():
     for path in results:
         stored = json.loads(path.read_text(encoding="utf-8"))
         assert report.keys() == stored.keys()
-        assert report["settings"] == stored["settings"]  # else: make bench again
+        # Else: make bench again. Settings have got more fields since.
+        for name, value in stored["settings"].items():
+            assert report["settings"][name] == value
         for kind in ("overhead", "equal loss", "memory"):
             assert f"## {kind}" in done.stderr
             assert report[kind] and len(stored[kind]) > len(report[kind])

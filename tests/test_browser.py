@@ -115,6 +115,10 @@ class Page:
             self.studio.locator(".widget-upload").nth(button).click()
         chooser.value.set_files(file)
 
+    def is_wide_enough(self):
+        """Tell whether there is nothing to scroll sideways."""
+        return self.studio.evaluate("e => e.scrollWidth == e.clientWidth")
+
     def shoot(self, name):
         SHOTS.mkdir(exist_ok=True)
         self.page.screenshot(path=SHOTS / f"{self.theme}-{name}.png")
@@ -129,7 +133,7 @@ class Page:
             time.sleep(0.1)
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture
 def page(request, tmp_path):
     theme = request.param
     with (
@@ -154,15 +158,32 @@ def page(request, tmp_path):
         browser.close()
 
 
+@pytest.mark.parametrize("page", ["dark"], indirect=True)
+def test_the_studio_is_legible_in_the_dark(page):
+    page.changed_after(lambda: page.press("Start"))
+    page.changed_after(lambda: page.drag("style", 0.35))
+    expect(page.marks).not_to_have_count(0)
+    page.press("Stop")
+    expect(page.status).to_contain_text("Stopped")
+    page.shoot("bent")
+    assert page.is_wide_enough()
+    brightness = """e => getComputedStyle(e).{}.match(/[0-9.]+/g).slice(0, 3)
+        .reduce((sum, x) => sum + Number(x), 0)"""
+    cell = page.page.locator(".jp-Notebook").first
+    assert cell.evaluate(brightness.format("backgroundColor")) < 150  # of 765
+    for text in (page.status, page.studio.locator("svg text").first):
+        assert text.evaluate(brightness.format("color")) > 500
+
+
+@pytest.mark.parametrize("page", ["light"], indirect=True)
 def test_a_student_steers_a_painting(page, tmp_path):
     page.shoot("1-before")
-    wide = page.studio.evaluate("e => e.scrollWidth - e.clientWidth")
-    assert wide == 0  # nothing to scroll sideways
+    assert page.is_wide_enough()
 
     page.changed_after(lambda: page.press("Start"))
     expect(page.status).to_contain_text("left.")
     expect(page.marks).to_have_count(0)
-    page.page.wait_for_timeout(4000)
+    page.page.wait_for_timeout(3000)
     page.shoot("2-painting")
 
     expect(page.slider("style").locator(".widget-readout")).to_have_text("100")
@@ -179,7 +200,7 @@ def test_a_student_steers_a_painting(page, tmp_path):
     page.page.keyboard.press("Escape")
     page.page.keyboard.press("b")
     page.page.keyboard.press("Enter")
-    page.page.keyboard.type("studio.painter.left > 0, 6 * 7")
+    page.page.keyboard.type("studio.worker.left > 0, 6 * 7")
     page.page.keyboard.press("Control+Enter")
     expect(page.page.get_by_text("(True, 42)")).to_be_visible(timeout=10_000)
     page.studio.evaluate("e => e.scrollIntoView({block: 'start'})")
@@ -223,4 +244,4 @@ def test_a_student_steers_a_painting(page, tmp_path):
     page.page.keyboard.press("Escape")
     page.page.keyboard.press("Control+b")  # the file browser is back
     page.page.wait_for_timeout(1000)
-    assert page.studio.evaluate("e => e.scrollWidth - e.clientWidth") == 0
+    assert page.is_wide_enough()

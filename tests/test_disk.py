@@ -6,19 +6,28 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import full_disk
+from safetensors.torch import save_file
 from test_command_line import SMALL
 
 from nst_helpers import InputError, Settings, StyleTransfer, load_image, save_image
 from nst_helpers.__main__ import main
-from nst_helpers.checkpoint import read_checkpoint, write_checkpoint
+from nst_helpers.checkpoint import load_checkpoint, save_checkpoint
 from nst_helpers.files import STRAY, write_file
-from nst_helpers.pretrained import read_state
+from nst_helpers.pixels import resize
+from nst_helpers.pretrained import read_parameters
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
+
+
+@pytest.fixture(autouse=True)
+def no_trial(monkeypatch):
+    """Take no time to try how long a run will take."""
+    monkeypatch.setattr("nst_helpers.__main__.forecast", lambda *_: (20.0, 1.2))
 
 
 def test_a_disk_too_full_for_checkpoints_does_not_end_a_run(capsys):
@@ -52,20 +61,21 @@ def test_a_disk_too_full_for_the_picture_costs_no_work(capsys, monkeypatch):
     assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
 
 
-@pytest.mark.parametrize("room", [0, 1000, 50_000])
-def test_a_full_disk_leaves_the_old_checkpoint_whole(photo, painting, room):
-    transfer = StyleTransfer(photo, painting, Settings(size=32, steps=3))
+def test_a_full_disk_leaves_the_old_checkpoint_whole(photo, painting):
+    small = resize(photo, 32), resize(painting, 32)
+    transfer = StyleTransfer(*small, Settings(size=32, steps=3))
     next(transfer)
-    transfer.save("run")
+    save_checkpoint(transfer, "run")
     before = Path("run").read_bytes()
     next(transfer)
-    with full_disk(room), pytest.raises(InputError) as error:
-        transfer.save("run")
-    assert str(error.value) == "run: cannot be written: File too large"
-    assert os.listdir() == ["run"] and Path("run").read_bytes() == before
-    assert StyleTransfer.resume("run").iteration == 0
-    transfer.save("run")
-    assert StyleTransfer.resume("run").iteration == 1
+    for room in (0, 1000, 50_000):
+        with full_disk(room), pytest.raises(InputError) as error:
+            save_checkpoint(transfer, "run")
+        assert str(error.value) == "run: cannot be written: File too large"
+        assert os.listdir() == ["run"] and Path("run").read_bytes() == before
+    assert load_checkpoint("run").iteration == 0
+    save_checkpoint(transfer, "run")
+    assert load_checkpoint("run").iteration == 1
 
 
 def in_another_process(work):
@@ -139,12 +149,39 @@ def test_processes_that_write_the_same_file_at_once():
     assert os.listdir() == ["file"] and Path("file").read_bytes() in contents
 
 
+# Of a run, a checkpoint needs but these.
+RUN = SimpleNamespace(
+    photo=torch.ones(3),
+    painting=[torch.zeros(3)],
+    state_dict=lambda: {"settings": {}, "optimizer": {"state": {0: torch.ones(2)}}},
+    load_state_dict=lambda state: None,
+)
 FILES = {  # name: how it is written, how it is read
-    "run": (lambda: write_checkpoint("run", {"a": torch.ones(3)}), read_checkpoint),
+    "run": (lambda: save_checkpoint(RUN, "run"), load_checkpoint),
     "recipe.json": (lambda: Settings().save("recipe.json"), Settings.load),
     "out.png": (lambda: save_image(torch.ones(1, 3, 16, 16), "out.png"), load_image),
 }
-BUNDLED = {"bundled": (lambda: None, read_state)}
+LAYER = {
+    "features.0.weight": torch.ones(64, 3, 3, 3),
+    "features.0.bias": torch.ones(64),
+}
+
+
+def read_layer(path):
+    """Read weights; all is well with them but that there is only one layer."""
+    try:
+        read_parameters(path)
+    except InputError as error:
+        assert "features.2.weight should have shape" in str(error)
+
+
+WEIGHTS = {"w.safetensors": (lambda: save_file(LAYER, "w.safetensors"), read_layer)}
+
+
+@pytest.fixture
+def no_painting(monkeypatch):
+    """Stop where what a checkpoint holds is made a run again."""
+    monkeypatch.setattr("nst_helpers.checkpoint.StyleTransfer", lambda *_: RUN)
 
 
 def interrupted(work):
@@ -177,15 +214,17 @@ def interrupted(work):
     assert moment > 10
 
 
-@pytest.mark.parametrize("path", FILES | BUNDLED)
+@pytest.mark.parametrize("path", FILES | WEIGHTS)
+@pytest.mark.usefixtures("no_painting")
 def test_ctrl_c_is_no_fault_of_the_file_that_is_read(path):
-    write, read = (FILES | BUNDLED)[path]
+    write, read = (FILES | WEIGHTS)[path]
     write()
     for _ in interrupted(lambda: read(path)):
         pass
 
 
 @pytest.mark.parametrize("path", FILES)
+@pytest.mark.usefixtures("no_painting")
 def test_ctrl_c_leaves_a_file_that_is_written_whole(path):
     write, read = FILES[path]
     write()

@@ -1,10 +1,8 @@
 import io
 import os
 import stat
-import subprocess
 import sys
 import zlib
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +12,19 @@ from conftest import IMAGES
 from PIL import Image
 
 from nst_helpers import InputError, load_image, save_image
-from nst_helpers.images import fit_inside, recolour, resize, stretch, to_array, to_bytes
+from nst_helpers.__main__ import main
+from nst_helpers.color import recolour
+from nst_helpers.pixels import (
+    check_image,
+    check_mask,
+    fit_inside,
+    fit_mask,
+    fit_shape,
+    resize,
+    stretch,
+    to_array,
+    to_bytes,
+)
 
 
 @pytest.fixture
@@ -186,16 +196,15 @@ BAD_FILES = {
 }
 
 
-@pytest.mark.parametrize("name", BAD_FILES)
-def test_bad_files_give_one_line_with_name_and_reason(tmp_path, name):
-    content, reason = BAD_FILES[name]
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=reason) as error:
-        load_image(path)
-    assert name in str(error.value) and "\n" not in str(error.value)
-    with pytest.raises(InputError, match=reason):
-        load_image(content)
+def test_bad_files_give_one_line_with_name_and_reason(tmp_path):
+    for name, (content, reason) in BAD_FILES.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=reason) as error:
+            load_image(path)
+        assert name in str(error.value) and "\n" not in str(error.value)
+        with pytest.raises(InputError, match=reason):
+            load_image(content)
 
 
 @pytest.mark.parametrize("ending", ["PNG", "JPEG", "WEBP", "GIF", "TIFF"])
@@ -257,17 +266,13 @@ def test_what_cannot_be_saved(tmp_path, rgb):
     assert os.listdir(tmp_path) == []
 
 
-def test_opencv_without_libgl_names_the_other_package(tmp_path):
+def test_opencv_without_libgl_names_the_other_package(tmp_path, monkeypatch, capsys):
     (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: not found')")
-    cat = IMAGES / "content" / "cat.jpg"
-    run = subprocess.run(
-        [sys.executable, "-m", "nst_helpers", cat, cat, "-o", tmp_path / "out.png"],
-        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}"},
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 2
-    (line,) = run.stderr.strip().splitlines()
+    monkeypatch.delitem(sys.modules, "cv2")
+    monkeypatch.syspath_prepend(tmp_path)
+    cat = str(IMAGES / "content" / "cat.jpg")
+    assert main([cat, cat, "-o", str(tmp_path / "out.png")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
     assert "libGL" in line and "pip install opencv-python-headless" in line
 
 
@@ -290,3 +295,36 @@ def test_recolour_swaps_brightness_and_colours(photo, painting):
 
 def test_a_picture_has_its_own_colours(photo):
     assert (recolour(photo, photo) - photo).abs().max() < 1e-6
+
+
+def test_masks():
+    mask = torch.zeros(4, 6)
+    mask[:, :3] = 0.5
+    check_mask(mask)
+    check_mask(None)
+    for no_mask in (mask[0], mask.numpy(), mask + 0.6, mask * 0, mask * float("nan")):
+        with pytest.raises(InputError, match="mask"):
+            check_mask(no_mask)
+    fitted = fit_mask(mask, torch.zeros(1, 8, 2, 3))
+    assert torch.equal(fitted, torch.tensor([[0.5, 0.25, 0]] * 2))
+
+
+def test_what_is_no_image_tensor():
+    image = torch.rand(1, 3, 20, 30, dtype=torch.float64, requires_grad=True)
+    checked = check_image(image, "photo")
+    assert checked.dtype == torch.float32 and not checked.requires_grad
+    others = [image[0], image[:, :2], image.detach().numpy(), image + 1, image * np.nan]
+    for no_image in others:
+        with pytest.raises(InputError, match="the photo .*use load_image"):
+            check_image(no_image, "photo")
+
+
+def test_an_image_is_fitted_to_the_shape_of_another():
+    image = torch.rand(1, 3, 40, 60)
+    assert fit_shape(image, torch.zeros(1, 3, 20, 30)).shape == (1, 3, 20, 30)
+    assert fit_shape(image, torch.zeros(1, 3, 61, 90)).shape == (1, 3, 61, 90)
+    assert torch.equal(fit_shape(image, torch.zeros(1, 3, 40, 60)), image)
+    for like in (torch.zeros(1, 3, 60, 40), torch.zeros(1, 3, 40, 64)):
+        shape = f"{like.shape[3]}x{like.shape[2]}"
+        with pytest.raises(InputError, match=f"give one shaped {shape}"):
+            fit_shape(image, like)

@@ -1,5 +1,6 @@
 """What takes minutes: make test-long runs it and writes its table into README.md."""
 
+import dataclasses
 import functools
 import os
 import random
@@ -11,16 +12,28 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import IMAGES, resident
+from conftest import IMAGES, TINY, ctrl_c_on_a_new_line, resident
 from jupyter_client.manager import start_new_kernel
+from test_resume import as_file, handed_on, walk
+from test_transfer import BARE, own
+from test_vgg import bundled_state, torchvision_features
 
-from nst_helpers import Settings, StyleTransfer, load_image
+from nst_helpers import (
+    VGG19,
+    Settings,
+    StyleTransfer,
+    gram_matrix,
+    load_image,
+    style_loss,
+)
+from nst_helpers.device import accelerate
+from nst_helpers.layers import LAYERS
+from nst_helpers.pixels import resize
 
 pytestmark = pytest.mark.long
 
 PAIR = [IMAGES / "content" / "cat.jpg", IMAGES / "style" / "hokusai_great_wave.jpg"]
 COMMAND = [sys.executable, "-m", "nst_helpers", *PAIR, "--size", "64", "--yes"]
-# Fixed, for two processes might measure differently which is faster.
 COMMAND += ["--precision", "float32"]
 RUN = [*COMMAND, "--steps", "120", "--checkpoint", "run", "--every", "0.05"]
 
@@ -76,6 +89,93 @@ def test_ctrl_c(whole, tmp_path, moment):
     if (tmp_path / "run").exists() or done:
         assert load_image(out).shape == load_image(PAIR[0], 64).shape
     assert not list(tmp_path.glob(".*.part"))
+
+
+@pytest.mark.usefixtures("plain")
+def test_ctrl_c_on_any_line_of_a_step_that_grows_loses_nothing(
+    photo, painting, tmp_path
+):
+    aim = dataclasses.replace(TINY, size=48, scales=2)
+    whole = list(StyleTransfer(photo, painting, aim))
+    files = as_file(tmp_path / "run")
+    tried, before = set(), None
+    while before != len(tried):
+        before = len(tried)
+        transfer = StyleTransfer(photo, painting, aim)
+        steps = walk(transfer, 2)
+        with ctrl_c_on_a_new_line("nst_helpers/*.py", tried):
+            steps.append(next(transfer))
+        # It may be written down as it is, too.
+        if before % 3 == 1:
+            transfer = handed_on(transfer)
+        elif before % 3 == 2:
+            transfer = files(transfer)
+        done = transfer.iteration
+        assert done in (2, 3) and done >= steps[-1].iteration
+        assert transfer.image.shape[3] in (24, 48)
+        more = list(transfer)
+        assert [step.iteration for step in more] == [*range(done + 1, 5)]
+        assert {step.image.shape for step in more} == {whole[-1].image.shape}
+        assert transfer.reason == "steps done"
+        totals = [step.losses["total"] for step in [*steps[3:], *more]]
+        assert totals == sorted(totals, reverse=True)
+        assert torch.equal(transfer.image, more[-1].image)
+        assert totals[-1] < 1.1 * whole[3].losses["total"]
+    assert len(tried) > 150
+    assert torch.equal(more[-1].image, whole[-1].image)
+
+
+@pytest.mark.usefixtures("plain")
+def test_ctrl_c_on_any_line_of_a_bend_takes_it_up_or_leaves_it(photo, painting):
+    others = own(painting.flip(1))
+    for field, value in (
+        ("settings", dataclasses.replace(BARE, size=40)),
+        ("losses", others),
+        ("image", photo.flip(3)),
+    ):
+        tried, before = set(), None
+        while before != len(tried):
+            before = len(tried)
+            transfer = StyleTransfer(photo, None, BARE, own(painting))
+            steps, losses = walk(transfer, 2), transfer.losses
+            with ctrl_c_on_a_new_line("nst_helpers/*.py", tried):
+                setattr(transfer, field, value)
+            new = {
+                "settings": transfer.settings != BARE,
+                "losses": transfer.losses == others,
+                "image": not torch.equal(transfer.image, steps[-1].image),
+            }[field]
+            assert transfer.settings == (value if new and field == "settings" else BARE)
+            assert transfer.losses == (others if new and field == "losses" else losses)
+            more = list(transfer)
+            assert [step.iteration for step in more] == [3, 4]
+            assert more[0].restarted >= new
+            size = 40 if new and field == "settings" else 32
+            assert {step.image.shape[3] for step in more} == {size}
+            assert more[1].losses["total"] < more[0].losses["total"]
+        assert new and len(tried) > 40
+
+
+def test_ctrl_c_on_any_line_of_an_evaluation_spoils_no_later_one(photo):
+    image = resize(photo, 64)
+    for precision in ("float32", "bfloat16"):
+        quick, _ = accelerate(VGG19(), precision)
+
+        def gradient(image, quick=quick):
+            pixels = image.clone().requires_grad_()
+            features = quick(pixels, LAYERS)
+            sum(f.float().square().mean() for f in features.values()).backward()
+            return pixels.grad
+
+        expected = gradient(image)
+        tried, before = set(), None
+        while before != len(tried):
+            before = len(tried)
+            gradient(image[..., :40])  # so that kernels of this size are to be made
+            with ctrl_c_on_a_new_line("nst_helpers/fast/*.py", tried):
+                gradient(image)
+            assert torch.equal(gradient(image), expected)
+        assert len(tried) > 30
 
 
 def picture(chance):
@@ -135,6 +235,65 @@ def test_numbers_stay_finite(seed):
     assert min(parts[1]) == min(t for t, e in zip(parts[1], equal, strict=True) if e)
 
 
+def relative(a, b):
+    """Compute ‖a − b‖² / ‖b‖²."""
+    return ((a - b).norm() ** 2 / b.norm() ** 2).item()
+
+
+def test_defaults_paint_the_cat_and_torchvision_agrees(photo, painting):
+    """The claim of the README, checked by a network that is not ours."""
+    settings = Settings()
+    transfer = StyleTransfer(photo, painting, settings)
+    *_, last = transfer
+    assert transfer.reason == "steps done" and last.iteration == settings.steps
+    state = bundled_state()
+    result, target, style = (
+        torchvision_features(state, resize(image, settings.size), "avg")
+        for image in (last.image, photo, painting)
+    )
+    theirs = {}
+    for name in settings.style_layers:
+        f, p = (x[name][0].flatten(1).double() for x in (result, style))
+        theirs[name] = relative(f @ f.T / f.shape[1], p @ p.T / p.shape[1])
+    content = relative(result["conv4_2"].double(), target["conv4_2"].double())
+    assert max(theirs[name] for name in ("conv1_1", "conv2_1", "conv3_1")) <= 0.04
+    assert theirs["conv4_1"] <= 0.2
+    assert content <= 1.4
+
+    grams = {name: gram_matrix(f) for name, f in style.items()}
+    for name, error in theirs.items():
+        ours = style_loss(result, grams, {name: 1.0}).item()
+        assert ours == pytest.approx(error, rel=0.01)
+    # The run's own figures are of the pixels before they were cut off at 0 and 1.
+    weights = settings.style_layers
+    mean = sum(w * theirs[n] for n, w in weights.items()) / sum(weights.values())
+    assert last.losses["style"] == pytest.approx(mean, rel=0.01)
+    assert last.losses["content"] == pytest.approx(content, rel=0.01)
+
+
+def test_a_run_that_was_left_holds_little_memory(tmp_path):
+    """Features fill a gigabyte at this size, for as long as an evaluation takes."""
+    code = f"""
+import resource, sys, torch
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import resident
+from nst_helpers import Settings, StyleTransfer
+pictures = torch.rand(2, 1, 3, 1024, 768)
+transfer = StyleTransfer(*pictures, Settings(size=1024, precision="float32"))
+before = resident()
+for step in transfer:
+    if step.iteration == 1:
+        break
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+print(before, peak, resident())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    before, peak, left = map(float, done.stdout.split())
+    assert peak - before > 1000 and left - before < 450, done.stdout
+
+
 def test_thirty_runs_in_one_process_do_not_grow():
     photo, painting = map(load_image, PAIR)
     memory = []
@@ -170,7 +329,7 @@ next(transfer)
 STUDIO = f"""
 from nst_helpers.studio import Studio
 studio = Studio({str(IMAGES)!r})
-studio._buttons["Start"].click()
+studio.worker.paint(100_000)
 """
 
 
@@ -222,7 +381,7 @@ def test_a_kernel_restarted_while_the_studio_paints(kernel):
     # the same cell run again and again leaves one thread, once the others have ended
     for _ in range(3):
         assert run(STUDIO) == "ok"
-    count = "[t.name for t in threading.enumerate()].count('painter')"
+    count = "[t.name for t in threading.enumerate()].count('worker')"
     wait = f"""
 import threading, time
 began = time.monotonic()

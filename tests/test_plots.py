@@ -1,6 +1,13 @@
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import nbclient
 import numpy as np
 import pytest
 import torch
+from IPython.core.formatters import DisplayFormatter
+from IPython.core.pylabtools import select_figure_formats
+from nbformat import v4
 from PIL import Image
 
 from nst_helpers import (
@@ -14,7 +21,14 @@ from nst_helpers import (
     show_maps,
     show_triptych,
 )
-from nst_helpers.images import to_array, to_bytes
+from nst_helpers.pixels import to_array, to_bytes
+from nst_helpers.plots import LOSS_LINES
+
+
+@pytest.fixture(autouse=True)
+def no_figures_left():
+    yield
+    plt.close("all")
 
 
 def make_steps(count):
@@ -31,6 +45,7 @@ def make_steps(count):
                 "total": 5.0,
                 "range": 0.0,
             },
+            weights={"content": 1.0, "style": 100.0, "range": 5000.0},
             restarted=i == 3,
             settings=Settings(),
         )
@@ -46,6 +61,48 @@ def test_images_are_shown_as_they_are_with_their_titles():
         np.testing.assert_array_equal(axis.images[0].get_array(), to_array(image))
         assert not axis.axison
     assert len(show_images(images).axes) == 2
+
+
+def test_one_image_is_shown_without_a_list():
+    image = torch.rand(1, 3, 20, 30)
+    (axis,) = show_images(image, ["a"]).axes
+    np.testing.assert_array_equal(axis.images[0].get_array(), to_array(image))
+    assert axis.get_title() == "a"
+
+
+def test_plt_show_finds_every_figure_and_a_notebook_shows_it_once():
+    image, steps = torch.rand(1, 3, 20, 30), make_steps(2)
+    figures = [show_images(image), show_maps([image[0, 0]]), show_losses(steps)]
+    figures += [show_distances(torch.ones(1, 1), [image]), film_strip(steps)]
+    assert [plt.figure(number) for number in plt.get_fignums()] == figures
+    jupyter = DisplayFormatter()
+    select_figure_formats(SimpleNamespace(display_formatter=jupyter), {"png"})
+    for figure in figures:
+        shown, _ = jupyter.format(figure)
+        assert shown["image/png"]
+        assert not plt.fignum_exists(figure.number)  # not once more at the cell's end
+        assert jupyter.format(figure)[0]["image/png"]  # but whenever it is asked for
+
+
+def test_a_cell_shows_one_picture_wherever_the_figure_stands():
+    first = "import torch; from nst_helpers import *; x = torch.rand(1, 3, 20, 30)"
+    first += "; import matplotlib.pyplot as plt"
+    sources = ["show_images(x)", "show_images(x);", "show_images(x)\nprint(1)"]
+    sources += ["display(show_images(x))\nprint(1)", "fig = show_images(x)\nfig", "fig"]
+    sources += ["show_images(x)\nplt.show()", "display(show_images(x))\nplt.show()"]
+    sources += ["fig, ax = plt.subplots()\nshow_losses([], ax=ax)"]
+    cells = [v4.new_code_cell(source) for source in (first, *sources)]
+    nbclient.NotebookClient(v4.new_notebook(cells=cells), timeout=120).execute()
+    for cell in cells[1:]:
+        pictures = ["image/png" in output.get("data", {}) for output in cell.outputs]
+        assert pictures.count(True) == 1, cell.source
+
+
+def test_losses_are_drawn_into_axes_that_are_given():
+    fig, (left, right) = plt.subplots(1, 2)
+    assert show_losses(make_steps(5), ax=right) is None  # the notebook shows fig anyway
+    assert fig.axes == [left, right] and right.lines and not left.lines
+    assert plt.get_fignums() == [fig.number]
 
 
 def test_images_without_enough_titles_are_an_error():
@@ -68,11 +125,29 @@ def test_loss_curves_are_labelled_logarithmic_and_tell_terms_apart():
     np.testing.assert_allclose(
         lines["content"].get_ydata(), [np.nan, 0.1, 0.2, 0.3, 0.4]
     )
-    assert "tv" not in lines  # it had no weight
+    np.testing.assert_allclose(lines["weighted total"].get_ydata(), 5)
+    assert "total variation" not in lines  # it had no weight
+    assert "range" not in lines  # as good as always 0, and not of this scale
     assert axis.get_yscale() == "log" and axis.get_xlabel() and axis.get_ylabel()
     looks = {(lines[n].get_color(), lines[n].get_linestyle()) for n in lines}
     assert len(looks) == len(lines)
     assert any(list(line.get_xdata()) == [3, 3] for line in axis.lines)
+
+
+def test_losses_of_any_name_have_a_line_and_the_known_ones_their_own():
+    steps = make_steps(3)
+    for step in steps:
+        step.losses.update({"tv": 0.5, "style 2": 0.4, "mine": 0.3})
+    steps[1].losses["late"] = 0.1
+    (axis,) = show_losses(steps).axes
+    lines = {line.get_label(): line for line in axis.lines}
+    known = {"content", "style", "total variation", "weighted total"}
+    assert lines.keys() == known | {"style 2", "mine", "late"}
+    assert len({line.get_color() for line in axis.lines}) == len(lines)
+    for label, name in [("content",) * 2, ("style",) * 2, ("total variation", "tv")]:
+        look = lines[label].get_color(), lines[label].get_linestyle()
+        assert look == LOSS_LINES[name]
+    np.testing.assert_array_equal(lines["late"].get_ydata(), [np.nan, 0.1, np.nan])
 
 
 def test_film_strip_runs_from_the_first_to_the_last():

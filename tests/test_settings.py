@@ -6,42 +6,77 @@ import pytest
 
 from nst_helpers import InputError, Settings
 
+BAD = [
+    ("content_weight", -1.0),
+    ("style_weight", float("nan")),
+    ("tv_weight", float("inf")),
+    ("style_weight", 1e7),
+    ("style_weight", "100"),
+    ("content_weight", True),
+    ("steps", 0),
+    ("steps", 10.0),
+    ("steps", True),
+    ("size", 15),
+    ("size", 5000),
+    ("seed", -1),
+    ("seed", 2**32),
+    ("start", "photo"),
+    ("optimizer", "sgd"),
+    ("pooling", "min"),
+    ("padding", "mirror"),
+    ("device", "tpu"),
+    ("device", "cuda:"),
+    ("device", "cuda:one"),
+    ("device", "cuda:01"),
+    ("device", "cuda:\n1"),
+    ("device", "cuda:1\n"),
+    ("device", "cpu:0"),
+    ("device", 0),
+    ("weights", 3),
+    ("content_layers", ["conv4_2"]),
+    ("content_layers", {}),
+    ("style_layers", {"conv1_1": 0.0}),
+    ("style_layers", {"conv1_1": float("nan")}),
+    ("style_layers", {"conv1_1": -1.0}),
+    ("style_layers", {"conv6_1": 1.0}),
+]
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("content_weight", -1.0),
-        ("style_weight", float("nan")),
-        ("tv_weight", float("inf")),
-        ("style_weight", 1e7),
-        ("style_weight", "100"),
-        ("content_weight", True),
-        ("steps", 0),
-        ("steps", 10.0),
-        ("steps", True),
-        ("size", 15),
-        ("size", 5000),
-        ("seed", -1),
-        ("seed", 2**32),
-        ("start", "photo"),
-        ("optimizer", "sgd"),
-        ("pooling", "min"),
-        ("device", "tpu"),
-        ("weights", 3),
-        ("content_layers", ["conv4_2"]),
-        ("content_layers", {}),
-        ("style_layers", {"conv1_1": 0.0}),
-        ("style_layers", {"conv1_1": float("nan")}),
-        ("style_layers", {"conv1_1": -1.0}),
-        ("style_layers", {"conv6_1": 1.0}),
-    ],
-)
-def test_bad_values_are_refused_by_name(field, value):
-    with pytest.raises(InputError) as error:
-        Settings(**{field: value})
-    message = str(error.value)
-    assert "\n" not in message
-    assert field in message or str(value).split("'")[1] in message
+
+def test_bad_values_are_refused_by_name():
+    for field, value in BAD:
+        with pytest.raises(InputError) as error:
+            Settings(**{field: value})
+        message = str(error.value)
+        assert "\n" not in message
+        assert field in message or str(value).split("'")[1] in message
+
+
+def test_devices():
+    for device in ("auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:15", "mps"):
+        assert Settings(device=device).device == device
+
+
+def test_a_change_that_a_run_cannot_take_is_refused_by_name():
+    others = {"start": "noise", "seed": 1, "weights": "random", "pooling": "max"}
+    others |= {"padding": "replicate", "device": "cpu", "precision": "float32"}
+    for name, value in (others | {"scales": 2}).items():
+        with pytest.raises(InputError, match=f"{name} cannot change in mid-run"):
+            Settings().check_change(Settings(**{name: value}))
+    Settings().check_change(Settings(size=100, steps=3, tv_weight=2.0, mix=0.5))
+
+
+def test_sizes_are_halved_in_equal_shares_of_the_steps_of_40_at_most():
+    def halvings(iterations, **choices):
+        return [Settings(**choices).halvings_at(i) for i in iterations]
+
+    assert halvings([-1, 0, 9, 10, 19, 20, 29, 30], steps=30, scales=3) == [
+        *(2, 2, 2),
+        *(1, 1),
+        *(0, 0, 0),
+    ]
+    at = [39, 40, 79, 80, 500]
+    assert halvings(at, steps=500, scales=3) == [2, 1, 1, 0, 0]
+    assert halvings([0, 5], steps=30) == [0, 0]
 
 
 def test_numbers_of_numpy_are_numbers():

@@ -2,15 +2,18 @@
 
 import base64
 import datetime
+import functools
 import html
 import io
 import json
 import re
 import threading
 import time
+import weakref
 from dataclasses import replace
 
 import cv2
+import ipywidgets as widgets
 import numpy as np
 import pytest
 import torch
@@ -18,12 +21,110 @@ from conftest import IMAGES, resident
 from PIL import Image
 from test_images import BAD_FILES
 
-from nst_helpers import InputError, Settings, StyleTransfer, load_image
-from nst_helpers.images import encode, resize, to_array
-from nst_helpers.painter import KEPT, Painter
-from nst_helpers.studio import COLOURS, Studio
+from nst_helpers import VGG19, InputError, Settings, StyleTransfer, load_image
+from nst_helpers.device import accelerate
+from nst_helpers.images import encode
+from nst_helpers.pixels import resize, to_array
+from nst_helpers.studio import Studio
+from nst_helpers.studio.gallery import ImagePicker
+from nst_helpers.studio.worker import Worker
 
 TINY = Settings(size=32, steps=400, weights="random")
+WEIGHTS = {
+    "content": "content_weight",
+    "style": "style_weight",
+    "total variation": "tv_weight",
+}
+
+
+class Page:
+    """A studio as it is seen: what is found, is found by what stands on it."""
+
+    def __init__(self, settings=TINY, images=IMAGES):
+        self.studio = Studio(images, settings)
+        self.worker = self.studio.worker
+        self.worker.wait()
+        self.photo, self.painting = self.every(ImagePicker)
+
+    def every(self, kind, box=None):
+        found = []
+        for widget in (box or self.studio).children:
+            found += [widget] if isinstance(widget, kind) else []
+            found += self.every(kind, widget) if hasattr(widget, "children") else []
+        return found
+
+    def find(self, kind, description, box=None):
+        (found,) = [w for w in self.every(kind, box) if w.description == description]
+        return found
+
+    def slider(self, name):
+        return self.find((widgets.SelectionSlider, widgets.FloatSlider), name)
+
+    def choice(self, name):
+        return self.find(widgets.Dropdown, name)
+
+    @property
+    def layers(self):
+        sliders = self.every(widgets.FloatSlider)
+        return {s.description: s for s in sliders if s.orientation == "vertical"}
+
+    @property
+    def picture(self):
+        (image,) = self.every(widgets.Image)
+        return image
+
+    @property
+    def progress(self):
+        (bar,) = self.every(widgets.FloatProgress)
+        return bar.value
+
+    @property
+    def markup(self):
+        return [w.value for w in self.every(widgets.HTML)]
+
+    @property
+    def text(self):
+        return "\n".join(re.sub("<[^>]*>", " ", markup) for markup in self.markup)
+
+    @property
+    def alert(self):
+        """Return the line of the alert, as markup; or nothing."""
+        line = re.search('role="alert">(.*)</div>', "".join(self.markup), re.DOTALL)
+        return line and line[1]
+
+    @property
+    def links(self):
+        found = re.findall('download="(.*?)" href=".*?,(.*?)"', "".join(self.markup))
+        return {name: base64.b64decode(content) for name, content in found}
+
+    def press(self, *names):
+        for name in names:
+            self.find(widgets.Button, name).click()
+
+    def press_and_wait(self, *names):
+        self.press(*names)
+        self.worker.wait()
+
+    def start_and_wait_for(self, count):
+        self.press("Start")
+        wait_for(lambda: len(self.worker.steps) >= count)
+
+    def upload(self, description, name, content, box=None):
+        """Do what the file dialog of a page does."""
+        file = {"name": name, "content": memoryview(content), "type": ""}
+        when = {"size": len(content), "last_modified": datetime.datetime.now()}
+        button = self.find(widgets.FileUpload, description, box)
+        button.value = (file | when,)
+        assert button.value == ()  # the same file may be chosen again
+
+    def tidy(self):
+        """Bring everything to where it was when the studio opened."""
+        self.slider("compare").value, self.slider("time line").value = 0, 100
+        self.choice("colours").value = "as painted"
+        self.choice("mixed with").value = "kandinsky composition viii"
+        self.photo.value, self.painting.value = "cat", "hokusai great wave"
+        self.press_and_wait("Reset")
+        assert self.alert is None
 
 
 def wait_for(condition, seconds=60):
@@ -33,320 +134,425 @@ def wait_for(condition, seconds=60):
         time.sleep(0.01)
 
 
-def painters():
-    return [t for t in threading.enumerate() if isinstance(t, Painter)]
+def workers():
+    return [t for t in threading.enumerate() if isinstance(t, Worker)]
+
+
+make_network, make_quicker = functools.cache(VGG19), functools.cache(accelerate)
+
+
+@pytest.fixture(autouse=True)
+def networks(monkeypatch):
+    """Make each network once, so that a run begins sooner."""
+    monkeypatch.setattr("nst_helpers.transfer.VGG19", make_network)
+    monkeypatch.setattr("nst_helpers.transfer.accelerate", make_quicker)
+
+
+@pytest.fixture(scope="module")
+def opened():
+    """Hold the page that most tests share."""
+    pages = [Page()]
+    yield pages
+    pages[0].studio.close()
+    assert not workers()
 
 
 @pytest.fixture
-def studio():
-    studio = Studio(IMAGES, TINY)
-    studio.painter.wait()
-    yield studio
-    studio.close()
-    assert not painters()
+def page(opened):
+    if not opened[0].worker.is_alive():  # a test has opened another studio
+        opened[0] = Page()
+    opened[0].tidy()
+    return opened[0]
 
 
-def press(studio, *names):
-    for name in names:
-        studio._buttons[name].click()
+@pytest.fixture
+def fresh():
+    page = Page()
+    yield page
+    page.studio.close()
+    assert not workers()
 
 
-def press_and_wait(studio, *names):
-    press(studio, *names)
-    studio.painter.wait()
+def test_it_opens_with_the_photo_at_rest(fresh):
+    photo = load_image(IMAGES / "content" / "cat.jpg")
+    assert fresh.photo.value == "cat" and fresh.alert is None
+    assert fresh.worker.steps[0].iteration == 0
+    assert (fresh.studio.image - resize(photo, 32)).abs().max() < 0.05
+    assert "Press Start." in fresh.text and not fresh.worker.left
+    assert len(fresh.photo.names) == 4 and len(fresh.painting.names) == 6
+    assert ".nst-result" in fresh.text  # the looks
 
 
-def upload(widget, name, content):
-    """Do what the file dialog of a page does."""
-    file = {"name": name, "content": memoryview(content), "type": ""}
-    when = {"size": len(content), "last_modified": datetime.datetime.now()}
-    widget.value = (file | when,)
+def test_step_paints_one_iteration_and_rests(page):
+    photo = page.studio.image
+    page.press_and_wait("Step")
+    assert [step.iteration for step in page.worker.steps] == [0, 1]
+    assert not torch.equal(page.studio.image, photo)
+    assert "Resting." in page.text
 
 
-def said(widget):
-    return re.sub("<[^>]*>", "", widget.value)
+def test_start_paints_until_pause(page):
+    page.press("Start")
+    wait_for(lambda: "left." in page.text)
+    page.press("Start")  # no second run
+    count = len(page.worker.steps)
+    wait_for(lambda: len(page.worker.steps) > count + 2)
+    page.press_and_wait("Pause")
+    iterations = [step.iteration for step in page.worker.steps]
+    assert iterations == list(range(len(iterations))) and len(workers()) == 1
+    time.sleep(0.2)
+    assert len(page.worker.steps) == len(iterations)
+
+
+def test_stop_keeps_the_picture_and_start_begins_anew(page):
+    page.press_and_wait("Step", "Step")
+    page.start_and_wait_for(9)
+    page.press_and_wait("Stop")
+    kept, count = page.studio.image, len(page.worker.steps)
+    assert "Stopped" in page.text and count > 8
+    assert torch.equal(kept, page.worker.steps[-1].image)
+    page.press_and_wait("Step")
+    assert [step.iteration for step in page.worker.steps] == [0, 1]
+    page.press_and_wait("Stop")
+    page.start_and_wait_for(4)
+    page.press_and_wait("Pause")
+    count = len(page.worker.steps)
+    assert page.worker.steps[0].iteration == 0
+    page.press_and_wait("Step")  # Pause, unlike Stop, is gone on from
+    assert len(page.worker.steps) == count + 1
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Hold the transfers made from here on, as long as somebody else does."""
+    made = weakref.WeakSet()
+
+    class Noted(StyleTransfer):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.add(self)
+
+    monkeypatch.setattr("nst_helpers.studio.worker.StyleTransfer", Noted)
+    return made
+
+
+def test_a_run_that_was_stopped_holds_no_transfer(page, made):
+    page.press_and_wait("Reset", "Step", "Pause")
+    assert len(made) == 1
+    page.press_and_wait("Stop")
+    assert not made
+    page.slider("style").value = 250.0  # counts for the next one
+    page.choice("mixed with").value = "hokusai poppies"
+    page.studio.paint(3)
+    assert len(made) == 1 and page.worker.newest.settings.style_weight == 250.0
+    page.press_and_wait("Stop")
+    last = page.worker.newest.image
+    page.slider("time line").value = 50
+    page.press("Go on from here")
+    wait_for(lambda: len(page.worker.steps) > 4)
+    page.press_and_wait("Pause")
+    assert [s.iteration for s in page.worker.steps][:5] == [0, 1, 2, 3, 4]
+    assert page.worker.restarts == [4] and not torch.equal(page.studio.image, last)
+    page.press_and_wait("Step")
+    assert len(made) == 1
+    other = Page()  # closes the one before
+    page.worker.join(10)
+    assert len(made) == 1  # the other's
+    other.studio.close()
+    assert not made
+
+
+def test_reset_brings_photo_and_sliders_back_and_rests(page):
+    photo, settings = page.studio.image, page.studio.settings
+    page.start_and_wait_for(4)
+    page.slider("content").value = 100.0
+    page.layers["conv1_1"].value = 0.0
+    page.slider("mix").value = 0.5
+    page.press_and_wait("Reset")
+    assert torch.equal(page.studio.image, photo) and len(page.worker.steps) == 1
+    assert "Press Start." in page.text and page.studio.settings == settings
+    page.studio.settings = replace(TINY, size=40, style_weight=1000.0)
+    page.studio.reset()
+    page.studio.paint(1)
+    assert page.worker.steps[-1].settings.style_weight == settings.style_weight
+    assert page.studio.settings == settings
+
+
+def test_a_slider_bends_the_run_from_where_it_is(page):
+    page.studio.paint(4)
+    page.slider("content").value = 100.0
+    page.press_and_wait("Step")
+    step = page.worker.steps[-1]
+    assert step.restarted and step.iteration == 5
+    assert "Bent at iteration 5: L-BFGS started its memory" in page.text
+    page.studio.paint(8)  # so strong a content loss leads back to the photo
+    assert page.worker.steps[-1].losses["content"] < step.losses["content"]
+
+
+def test_a_slider_moved_while_painting_reaches_the_run(page):
+    page.press("Start")
+    for weight in (1000.0, 10.0, 500.0, 250.0):  # only the last one must arrive
+        wait_for(lambda: len(page.worker.steps) > 3)
+        page.slider("style").value = weight
+    wait_for(lambda: page.worker.newest.settings.style_weight == 250.0)
+    page.press_and_wait("Pause")
+    assert page.worker.restarts
+
+
+def test_every_slider_says_what_it_stands_for(page):
+    for name, field in WEIGHTS.items():
+        slider, default = page.slider(name), getattr(Settings(), field)
+        values = [value for _, value in slider.options]
+        assert values[0] == 0 and values == sorted(values)
+        assert values[1] == pytest.approx(default / 100, rel=0.05)
+        marks = [0, default / 100, default, default * 100]
+        assert [values[i] for i in (0, 1, 21, 41)] == pytest.approx(marks, rel=0.05)
+        assert values[21] == default
+        assert all(float(label) == value for label, value in slider.options)
+        slider.value = values[30]
+        assert getattr(page.studio.settings, field) == values[30]
+    page.slider("mix").value = 0.25
+    page.layers["conv3_1"].value = 7.0
+    page.slider("size (px)").value = 64
+    settings = page.studio.settings
+    assert (settings.mix, settings.size) == (0.25, 64)
+    assert settings.style_layers == TINY.style_layers | {"conv3_1": 7.0}
+    page.press_and_wait("Step")
+    assert max(page.studio.image.shape) == 64
+    assert page.worker.newest.settings.mix == 0.25
+
+
+def test_code_moves_the_sliders(page):
+    page.studio.paint(2)
+    page.studio.settings = replace(page.studio.settings, style_weight=777.0, mix=0.5)
+    assert page.slider("style").label == "777"
+    page.studio.paint(2)
+    settings = page.worker.newest.settings
+    assert (settings.style_weight, settings.mix) == (777.0, 0.5)
+    assert page.worker.restarts == [3]
+    # A mix has two style losses, and the curves draw both.
+    assert {"style", "style 2"} <= page.worker.newest.losses.keys()
+    assert re.search(r"style [\d.e-]+, style 2 [\d.e-]+", page.text)
+    assert re.search(r"\d % style 2", page.text)
+
+
+def test_what_the_run_cannot_go_on_with_is_refused_whole(page):
+    page.studio.paint(1)
+    before = page.studio.settings
+    fixed = {"pooling": "max", "padding": "replicate", "weights": "bundled"}
+    fixed |= {"start": "noise", "seed": 1, "scales": 2, "precision": "float32"}
+    for name, value in fixed.items():
+        with pytest.raises(InputError, match=f"^{name} cannot change in mid-run"):
+            page.studio.settings = replace(before, style_weight=777.0, **{name: value})
+    with pytest.raises(InputError, match="pixels would become 16x11"):
+        page.studio.settings = replace(before, style_weight=777.0, size=16)
+    assert page.studio.settings == before and page.slider("style").label == "100"
+    page.slider("content").value = 2.0
+    page.press_and_wait("Step")
+    settings = page.worker.newest.settings
+    assert (settings.content_weight, settings.style_weight) == (2.0, 100.0)
+    assert page.worker.newest.iteration == 2 and page.alert is None
+
+
+def test_a_new_run_may_have_any_settings(fresh):
+    recipe = replace(TINY, pooling="max", style_weight=777.0, steps=2)
+    fresh.upload("load recipe", "hers.json", recipe.to_json().encode())
+    fresh.press_and_wait("Start")
+    assert fresh.alert is None and fresh.studio.settings == recipe
+    assert fresh.worker.newest.settings.pooling == "max"
+    fresh.press_and_wait("Stop")
+    fresh.studio.settings = TINY
+    fresh.studio.paint(1)
+    assert fresh.worker.newest.settings.pooling == "avg"
+    with pytest.raises(InputError, match="pooling cannot change"):
+        fresh.studio.settings = recipe
+
+
+def test_paint_refuses_what_is_no_number_of_steps(page):
+    for steps in (2.5, -1, 0, None, True, "3", 100_001):
+        with pytest.raises(InputError, match="^steps is a whole number from 1 to 100,"):
+            page.studio.paint(steps)
+    page.studio.paint(1)
+    assert [step.iteration for step in page.worker.steps] == [0, 1]
+
+
+def test_all_layers_at_zero_are_no_style(page):
+    for slider in page.layers.values():
+        slider.value = 0
+    assert page.studio.settings.style_weight == 0
+    page.studio.paint(2)
+    assert "style" not in page.worker.steps[-1].losses
+    assert "0 % style" in page.text
+
+
+def test_all_weights_at_zero_are_refused_in_one_line(page):
+    for name in WEIGHTS:
+        page.slider(name).value = 0.0
+    assert "all 0; raise one" in page.alert
+    page.slider("style").value = 100.0
+    page.worker.wait()
+    assert page.alert is None
+    page.studio.paint(1)
+    assert page.worker.newest.losses.keys() == {"style", "range", "total"}
+
+
+def test_another_painting_bends_the_run(page):
+    page.studio.paint(3)
+    image = page.studio.image
+    page.painting.value = "cassatt summertime"
+    page.choice("mixed with").value = "hokusai poppies"
+    page.slider("mix").value = 1.0
+    page.press_and_wait("Step")
+    step = page.worker.newest
+    assert step.iteration == 4 and step.restarted
+    poppies = load_image(IMAGES / "style" / "hokusai_poppies.jpg")
+    fresh = StyleTransfer(image, poppies, TINY)  # its start is the same picture
+    assert step.losses["style 2"] < next(fresh).losses["style"] * 1.05
+    assert "style" not in step.losses  # no share of the first painting is left
+
+
+def test_another_photo_begins_a_new_run(page):
+    page.studio.paint(3)
+    page.photo.value = "temple"
+    page.worker.wait()
+    (step,) = page.worker.steps
+    temple = resize(load_image(IMAGES / "content" / "temple.jpg"), 32)
+    assert step.image.shape == temple.shape
+    assert (step.image - temple).abs().max() < 0.05
+
+
+def test_the_time_line_shows_earlier_pictures(page):
+    page.studio.paint(8)
+    newest = page.picture.value
+    page.slider("time line").value = 0
+    assert page.picture.value != newest
+    assert torch.equal(page.studio.image, page.worker.steps[0].image)
+    assert "Iteration 0 of 8" in page.text
+    page.slider("time line").value = 50
+    assert torch.equal(page.studio.image, page.worker.steps[4].image)
+    losses = page.worker.steps[4].losses
+    assert f"content {losses['content']:.3g}" in page.text
+    page.slider("time line").value = 100
+    assert page.picture.value == newest
+
+
+def test_any_moment_is_a_new_start(page):
+    page.studio.paint(10)
+    page.slider("time line").value = 20
+    start, last = page.studio.image, page.worker.newest.image
+    page.press("Go on from here")
+    wait_for(lambda: len(page.worker.steps) > 11)
+    page.press_and_wait("Pause")
+    first = page.worker.steps[11]
+    assert first.iteration == 11 and first.restarted
+    assert page.slider("time line").value == 100
+    assert (first.image - start).abs().mean() < (first.image - last).abs().mean()
+
+
+def test_a_moment_of_another_size_is_a_new_start(page):
+    page.studio.settings = replace(TINY, size=40)  # 27 pixels high, which is no 106 / 4
+    page.studio.paint(2)
+    page.slider("size (px)").value = 160
+    page.press_and_wait("Step")
+    page.slider("time line").value = 50
+    assert page.studio.image.shape[2:] == (27, 40)
+    page.press("Go on from here")
+    wait_for(lambda: page.worker.newest.iteration > 3)
+    page.press_and_wait("Pause")
+    assert page.alert is None and page.studio.image.shape[2:] == (106, 160)
+
+
+def test_a_long_run_is_thinned_and_ends_by_itself(monkeypatch):
+    monkeypatch.setattr("nst_helpers.studio.worker.KEPT", 10)
+    page = Page(Settings(size=24, steps=23, weights="random"))
+    page.press_and_wait("Start")
+    iterations = [step.iteration for step in page.worker.steps]
+    assert len(iterations) <= 10 and iterations[0] == 0 and iterations[-1] == 23
+    assert iterations == sorted(iterations)
+    page.studio.close()
+
+
+def test_the_page_is_not_flooded(page):
+    sent = []
+    note = lambda _: sent.append(time.monotonic())  # noqa: E731
+    page.picture.observe(note, "value")
+    page.start_and_wait_for(40)
+    page.press_and_wait("Pause")
+    page.picture.unobserve(note, "value")
+    gaps = np.diff(sent)
+    # Commands, and coming to rest, are shown at once.
+    assert len(sent) < len(page.worker.steps) - 2 and (gaps < 0.09).sum() <= 3
+
+
+def test_compare_wipes_from_the_result_to_the_photo(page):
+    photo = to_array(page.studio.image)
+    page.studio.paint(10)
+    result = to_array(page.studio.image)
+    page.slider("compare").value = 50
+    shown = to_array(load_image(page.picture.value))
+    assert abs(shown - photo)[:, :14].mean() < 0.03 < abs(shown - result)[:, :14].mean()
+    assert abs(shown - result)[:, 18:].mean() < 0.03
+    assert (to_array(page.studio.image) == result).all()  # what is taken home is whole
 
 
 def luma_and_colours(image):
     return cv2.cvtColor(to_array(image), cv2.COLOR_RGB2YCrCb)
 
 
-def test_it_opens_with_the_photo_at_rest(studio):
-    photo = load_image(IMAGES / "content" / "cat.jpg")
-    assert studio._photo.value == "cat" and studio._alert.value == ""
-    assert studio.painter.steps[0].iteration == 0
-    assert (studio.image - resize(photo, 32)).abs().max() < 0.05
-    assert "Press Start." in said(studio._status) and not studio.painter.left
-    assert len(studio._photo.names) == 4 and len(studio._painting.names) == 6
+def test_colours_and_brightness_are_swapped(page):
+    pictures = {"photo": page.studio.image}
+    page.studio.paint(10)
+    pictures["result"] = page.studio.image
+    choices = {
+        "as painted": ("result", "result"),
+        "of the photo": ("result", "photo"),
+        "on the photo's light": ("photo", "result"),
+    }
+    assert list(page.choice("colours").options) == list(choices)
+    for choice, (brightness, colours) in choices.items():
+        page.choice("colours").value = choice
+        shown = page.studio.image
+        inside = ((shown > 0) & (shown < 1)).all(1)[0].numpy()
+        ours = luma_and_colours(shown)[inside]
+        bright = luma_and_colours(pictures[brightness])[inside]
+        coloured = luma_and_colours(pictures[colours])[inside]
+        assert inside.mean() > 0.5
+        assert abs(ours - bright)[:, 0].max() < 0.02
+        assert abs(ours - coloured)[:, 1:].max() < 0.1  # the photo was shrunk from 1024
 
 
-def test_step_paints_one_iteration_and_rests(studio):
-    photo = studio.image
-    press_and_wait(studio, "Step")
-    assert [step.iteration for step in studio.painter.steps] == [0, 1]
-    assert not torch.equal(studio.image, photo)
-    assert "Resting." in said(studio._status)
-
-
-def test_start_paints_until_pause(studio):
-    press(studio, "Start")
-    wait_for(lambda: "left." in said(studio._status))
-    press(studio, "Start")  # no second run
-    count = len(studio.painter.steps)
-    wait_for(lambda: len(studio.painter.steps) > count + 2)
-    press_and_wait(studio, "Pause")
-    iterations = [step.iteration for step in studio.painter.steps]
-    assert iterations == list(range(len(iterations))) and len(painters()) == 1
-    time.sleep(0.2)
-    assert len(studio.painter.steps) == len(iterations)
-
-
-def test_stop_keeps_the_picture_and_start_begins_anew(studio):
-    press_and_wait(studio, "Step", "Step")
-    press(studio, "Start")
-    wait_for(lambda: len(studio.painter.steps) > 8)
-    press_and_wait(studio, "Stop")
-    kept, count = studio.image, len(studio.painter.steps)
-    assert "Stopped" in said(studio._status) and count > 8
-    assert torch.equal(kept, studio.painter.steps[-1].image)
-    press_and_wait(studio, "Step")
-    assert [step.iteration for step in studio.painter.steps] == [0, 1]
-    press_and_wait(studio, "Stop")
-    press(studio, "Start")
-    wait_for(lambda: len(studio.painter.steps) > 3)
-    press_and_wait(studio, "Pause")
-    assert studio.painter.steps[0].iteration == 0 and not studio._ended
-
-
-def test_reset_brings_photo_and_sliders_back_and_rests(studio):
-    photo, settings = studio.image, studio.settings
-    press(studio, "Start")
-    wait_for(lambda: len(studio.painter.steps) > 3)
-    studio._weights["content_weight"].value = 100.0
-    studio._layers["conv1_1"].value = 0.0
-    studio._mix.value = 0.5
-    press_and_wait(studio, "Reset")
-    assert torch.equal(studio.image, photo) and len(studio.painter.steps) == 1
-    assert "Press Start." in said(studio._status) and studio.settings == settings
-    studio.settings = Settings(size=40, style_weight=1000.0)
-    studio.reset()
-    studio.paint(1)
-    assert studio.painter.steps[-1].settings.style_weight == settings.style_weight
-    assert studio.settings == settings
-
-
-def test_a_slider_bends_the_run_from_where_it_is(studio):
-    studio.paint(4)
-    studio._weights["content_weight"].value = 100.0
-    press_and_wait(studio, "Step")
-    step = studio.painter.steps[-1]
-    assert step.restarted and step.iteration == 5
-    assert "Bent at iteration 5: L-BFGS started its memory" in said(studio._status)
-    studio.paint(8)  # so strong a content loss leads back to the photo
-    assert studio.painter.steps[-1].losses["content"] < step.losses["content"]
-
-
-def test_a_slider_moved_while_painting_reaches_the_run(studio):
-    press(studio, "Start")
-    for weight in (1000.0, 10.0, 500.0, 250.0):  # only the last one must arrive
-        wait_for(lambda: len(studio.painter.steps) > 3)
-        studio._weights["style_weight"].value = weight
-    wait_for(lambda: studio.painter.newest.settings.style_weight == 250.0)
-    press_and_wait(studio, "Pause")
-    assert studio.painter.bends
-
-
-def test_every_slider_says_what_it_stands_for(studio):
-    for field, slider in studio._weights.items():
-        values = [value for _, value in slider.options]
-        default = getattr(Settings(), field)
-        assert values[0] == 0 and values == sorted(values)
-        assert values[1] == pytest.approx(default / 100, rel=0.05)
-        assert values[21] == default and len(values) == 42  # 0, then the middle one
-        assert all(float(label) == value for label, value in slider.options)
-        slider.value = values[30]
-        assert getattr(studio.settings, field) == values[30]
-    studio._mix.value = 0.25
-    studio._layers["conv3_1"].value = 7.0
-    studio._size.value = 64
-    settings = studio.settings
-    assert (settings.mix, settings.size) == (0.25, 64)
-    assert settings.style_layers == TINY.style_layers | {"conv3_1": 7.0}
-    press_and_wait(studio, "Step")
-    assert max(studio.image.shape) == 64
-    assert studio.painter.newest.settings.mix == 0.25
-
-
-def test_code_moves_the_sliders(studio):
-    studio.paint(2)
-    studio.settings = replace(studio.settings, style_weight=777.0, mix=0.5)
-    assert studio._weights["style_weight"].label == "777"
-    studio.paint(2)
-    settings = studio.painter.newest.settings
-    assert (settings.style_weight, settings.mix) == (777.0, 0.5)
-    assert studio.painter.bends == [3]
-
-
-def test_all_layers_at_zero_are_no_style(studio):
-    for slider in studio._layers.values():
-        slider.value = 0
-    assert studio.settings.style_weight == 0
-    studio.paint(2)
-    assert "style" not in studio.painter.steps[-1].losses
-    assert "0 % style" in said(studio._curves)
-
-
-def test_all_weights_at_zero_are_refused_in_one_line(studio):
-    for slider in studio._weights.values():
-        slider.value = 0.0
-    assert "all 0; raise one" in said(studio._alert)
-    studio._weights["style_weight"].value = 100.0
-    studio.painter.wait()
-    assert studio._alert.value == ""
-    studio.paint(1)
-    assert studio.painter.newest.losses.keys() == {"style", "range", "total"}
-
-
-def test_another_painting_bends_the_run(studio):
-    studio.paint(3)
-    image = studio.image
-    studio._painting.value = "cassatt summertime"
-    studio._second.value = "hokusai poppies"
-    studio._mix.value = 1.0
-    press_and_wait(studio, "Step")
-    assert studio.painter.newest.iteration == 4 and studio.painter.newest.restarted
-    poppies = load_image(IMAGES / "style" / "hokusai_poppies.jpg")
-    fresh = StyleTransfer(image, poppies, TINY)  # its start is the same picture
-    assert studio.painter.newest.losses["style"] < next(fresh).losses["style"] * 1.05
-
-
-def test_another_photo_begins_a_new_run(studio):
-    studio.paint(3)
-    studio._photo.value = "temple"
-    studio.painter.wait()
-    (step,) = studio.painter.steps
-    temple = resize(load_image(IMAGES / "content" / "temple.jpg"), 32)
-    assert step.image.shape == temple.shape
-    assert (step.image - temple).abs().max() < 0.05
-
-
-def test_the_time_line_shows_earlier_pictures(studio):
-    studio.paint(8)
-    newest = studio._result.value
-    studio._time.value = 0
-    assert studio._result.value != newest
-    assert torch.equal(studio.image, studio.painter.steps[0].image)
-    assert "Iteration 0 of 8" in said(studio._status)
-    studio._time.value = 50
-    assert torch.equal(studio.image, studio.painter.steps[4].image)
-    losses = studio.painter.steps[4].losses
-    assert f"content {losses['content']:.3g}" in said(studio._status)
-    studio._time.value = 100
-    assert studio._result.value == newest
-
-
-def test_any_moment_is_a_new_start(studio):
-    studio.paint(10)
-    studio._time.value = 20
-    start, last = studio.image, studio.painter.newest.image
-    studio._fork.click()
-    wait_for(lambda: len(studio.painter.steps) > 11)
-    press_and_wait(studio, "Pause")
-    first = studio.painter.steps[11]
-    assert first.iteration == 11 and first.restarted and studio._time.value == 100
-    assert (first.image - start).abs().mean() < (first.image - last).abs().mean()
-
-
-def test_a_long_run_is_thinned_and_ends_by_itself():
-    studio = Studio(IMAGES, Settings(size=24, steps=KEPT + 20, weights="random"))
-    press(studio, "Start")
-    studio.painter.wait()
-    steps = studio.painter.steps
-    assert len(steps) <= KEPT and steps[0].iteration == 0
-    assert steps[-1].iteration == KEPT + 20
-    studio.close()
-
-
-def test_the_page_is_not_flooded(studio):
-    sent = []
-    studio._result.observe(lambda _: sent.append(time.monotonic()), "value")
-    press(studio, "Start")
-    wait_for(lambda: len(studio.painter.steps) > 60)
-    press_and_wait(studio, "Pause")
-    gaps = np.diff(sent)
-    # Orders, and coming to rest, are shown at once.
-    assert len(sent) < len(studio.painter.steps) - 2 and (gaps < 0.09).sum() <= 3
-
-
-def test_compare_wipes_from_the_result_to_the_photo(studio):
-    photo = to_array(studio.image)
-    studio.paint(20)
-    result = to_array(studio.image)
-    studio._wipe.value = 50
-    shown = to_array(load_image(studio._result.value))
-    assert abs(shown - photo)[:, :14].mean() < 0.03 < abs(shown - result)[:, :14].mean()
-    assert abs(shown - result)[:, 18:].mean() < 0.03
-    assert (to_array(studio.image) == result).all()  # what is taken home is whole
-
-
-@pytest.mark.parametrize(
-    ("choice", "brightness", "colours"),
-    [("of the photo", "result", "photo"), ("on the photo's light", "photo", "result")],
-)
-def test_colours_and_brightness_are_swapped(studio, choice, brightness, colours):
-    pictures = {"photo": studio.image}
-    studio.paint(20)
-    pictures["result"] = studio.image
-    studio._colours.value = choice
-    shown = studio.image
-    inside = ((shown > 0) & (shown < 1)).all(1)[0].numpy()
-    ours = luma_and_colours(shown)[inside]
-    bright = luma_and_colours(pictures[brightness])[inside]
-    coloured = luma_and_colours(pictures[colours])[inside]
-    assert inside.mean() > 0.5
-    assert abs(ours - bright)[:, 0].max() < 0.02
-    assert abs(ours - coloured)[:, 1:].max() < 0.1  # the photo was shrunk from 1024
-    assert len(COLOURS) == 3
-
-
-def links(studio):
-    found = re.findall(r'download="([^"]*)" href="[^,]*,([^"]*)"', studio._links.value)
-    return {name: base64.b64decode(content) for name, content in found}
-
-
-def test_what_is_taken_home_is_what_is_shown(studio, tmp_path):
-    studio._weights["style_weight"].value = 1000.0
-    studio._mix.value = 0.5
-    studio.paint(6)
-    studio._time.value = 50
-    studio._pack.click()
-    files = links(studio)
-    picture = load_image(files["picture.png"])
-    assert (picture - studio.painter.steps[3].image).abs().max() < 1 / 255
-    film = Image.open(io.BytesIO(files["making-of.gif"]))
+def test_what_is_taken_home_is_what_is_shown(page):
+    page.slider("style").value = 1000.0
+    page.slider("mix").value = 0.5
+    page.studio.paint(6)
+    page.slider("time line").value = 50
+    page.press("Take home")
+    picture = load_image(page.links["picture.png"])
+    assert (picture - page.worker.steps[3].image).abs().max() < 1 / 255
+    film = Image.open(io.BytesIO(page.links["making-of.gif"]))
     assert film.n_frames == 7 and film.size == (32, 21)
-    recipe = Settings.from_json(files["recipe.json"])
+    recipe = Settings.from_json(page.links["recipe.json"])
     assert (recipe.style_weight, recipe.mix, recipe.steps) == (1000.0, 0.5, 3)
 
 
-def test_a_classmates_recipe_gives_the_same_picture(studio):
-    studio._weights["style_weight"].value = 250.0
-    studio._layers["conv1_1"].value = 2.5
-    press_and_wait(studio, "Stop")
-    studio.paint(5)
-    picture = studio.image
-    studio._pack.click()
-    recipe = links(studio)["recipe.json"]
-    other = Studio(IMAGES, TINY)
-    upload(other._recipe, "recipe.json", recipe)
-    other.painter.wait()
-    assert other.settings == Settings.from_json(recipe) and other._alert.value == ""
-    press_and_wait(other, "Start")
-    assert torch.equal(other.image, picture)
-    other.close()
+def test_a_classmates_recipe_gives_the_same_picture(page):
+    page.slider("style").value = 250.0
+    page.layers["conv1_1"].value = 2.5
+    page.press_and_wait("Stop")
+    page.studio.paint(5)
+    picture = page.studio.image
+    page.press("Take home")
+    recipe = page.links["recipe.json"]
+    other = Page()
+    other.upload("load recipe", "recipe.json", recipe)
+    other.worker.wait()
+    assert other.studio.settings == Settings.from_json(recipe) and other.alert is None
+    other.press_and_wait("Start")
+    assert torch.equal(other.studio.image, picture)
+    other.studio.close()
 
 
-def test_a_recipe_may_lie_beside_the_sliders_marks(studio):
+def test_a_recipe_may_lie_beside_the_sliders_marks(fresh):
     recipe = Settings(
         content_weight=123.4,
         tv_weight=0.0,
@@ -355,32 +561,60 @@ def test_a_recipe_may_lie_beside_the_sliders_marks(studio):
         start="noise",
         weights="random",
     )
-    upload(studio._recipe, "mine.json", recipe.to_json().encode())
-    studio.painter.wait()
-    assert studio.settings == recipe
-    assert [s.description for s in studio._layers.values()] == ["conv3_2", "conv1_1"]
-    studio._layers["conv3_2"].value = 3.0
-    assert studio.settings.style_layers["conv3_2"] == 3.0
+    fresh.upload("load recipe", "mine.json", recipe.to_json().encode())
+    fresh.worker.wait()
+    assert fresh.studio.settings == recipe
+    assert list(fresh.layers) == ["conv3_2", "conv1_1"]
+    fresh.layers["conv3_2"].value = 3.0
+    assert fresh.studio.settings.style_layers["conv3_2"] == 3.0
 
 
-@pytest.mark.parametrize(
-    ("content", "line"),
-    [
-        (b"", "not a recipe in JSON"),
-        (b"{", "not a recipe in JSON"),
-        (b"[1]", "not a recipe"),
-        (b'{"style": 3}', "no such setting"),
-        (b'{"version": 99}', "version 99"),
-        (b'{"style_weight": -1}', "style_weight is a number"),
-    ],
-)
-def test_a_bad_recipe_is_refused_in_one_line(studio, content, line):
-    before = studio.settings
-    upload(studio._recipe, "hers.json", content)
-    assert said(studio._alert).startswith("hers.json: ") and line in said(studio._alert)
-    assert studio.settings == before and studio._recipe.value == ()
-    studio.paint(1)
-    assert studio._alert.value == ""
+BAD_RECIPES = {
+    b"": "hers.json: not a recipe in JSON",
+    b"{": "hers.json: not a recipe in JSON",
+    b"[1]": "hers.json: not a recipe",
+    b'{"style": 3}': "hers.json: no such setting",
+    b'{"version": 99}': "hers.json: a recipe of version 99",
+    b'{"style_weight": -1}': "hers.json: style_weight is a number",
+    b'{"size": 16}': "the photo: 1024x681 pixels would become 16x11",
+}
+
+
+def test_a_bad_recipe_is_refused_in_one_line(page):
+    before = page.studio.settings
+    for content, line in BAD_RECIPES.items():
+        page.upload("load recipe", "hers.json", content)
+        assert html.unescape(page.alert).startswith(line) and "\n" not in page.alert
+        assert page.studio.settings == before
+        page.studio.paint(1)
+        assert page.alert is None
+    assert page.worker.newest.iteration == len(BAD_RECIPES)
+
+
+def test_every_loss_may_be_zero(page):
+    for name in ("style", "total variation"):
+        page.slider(name).value = 0.0
+    page.photo.value = "coffee"
+    page.worker.wait()  # the photo is its own content
+    assert page.worker.newest.losses["total"] == 0 and page.alert is None
+    page.studio.paint(1)
+    assert page.worker.is_alive()
+
+
+def test_an_error_in_showing_is_survived(page, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("nst_helpers.studio.view.draw_losses", lambda *_: 1 / 0)
+        page.press_and_wait("Step")
+        assert "ZeroDivisionError" in page.worker.error
+    page.studio.paint(2)
+    assert page.alert is None and page.worker.is_alive()
+
+
+def test_moving_many_sliders_is_one_command(page, monkeypatch):
+    sent = []
+    monkeypatch.setattr(page.worker, "change_settings", sent.append)
+    page.studio.settings = replace(TINY, style_weight=123.0, size=200, mix=0.5)
+    assert sent == [page.studio.settings]
 
 
 CAT = (IMAGES / "content" / "cat.jpg").read_bytes()
@@ -390,193 +624,176 @@ BAD_PICTURES = BAD_FILES | {
 }
 
 
-def test_every_loss_may_be_zero(studio):
-    for name in ("style_weight", "tv_weight"):
-        studio._weights[name].value = 0.0
-    studio._photo.value = "coffee"
-    studio.painter.wait()  # the photo is its own content
-    assert studio.painter.newest.losses["total"] == 0 and studio._alert.value == ""
-    studio.paint(1)
-    assert studio.painter.is_alive()
+def test_a_bad_upload_is_one_line_and_the_old_picture_stays(page):
+    for name, (content, line) in BAD_PICTURES.items():
+        for picker in (page.photo, page.painting):
+            before = picker.value, picker.names
+            page.upload("your own", name, content, picker)
+            assert (picker.value, picker.names) == before
+            assert line in html.unescape(page.alert)
+            assert "\n" not in page.alert and "uploaded data" not in page.alert
+            assert "<b>.heic" not in page.alert  # no names as markup
+        page.studio.paint(1)
+        assert page.alert is None
+    assert page.worker.newest.iteration == len(BAD_PICTURES)
 
 
-def test_an_error_in_showing_is_survived(studio, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(studio, "_tell", lambda step: 1 / 0)
-        press_and_wait(studio, "Step")
-        assert "ZeroDivisionError" in studio.painter.trouble
-    studio.paint(2)
-    assert studio._alert.value == "" and studio.painter.is_alive()
+def test_a_panorama_too_thin_for_the_smallest_size_is_refused(fresh):
+    thin = io.BytesIO()
+    Image.fromarray(np.zeros((150, 1000, 3), np.uint8)).save(thin, "PNG")
+    fresh.upload("your own", "wide.png", thin.getvalue(), fresh.photo)
+    assert "wide.png: 1000x150 pixels would become 64x10" in fresh.alert
+    assert fresh.photo.value == "cat" and len(fresh.photo.names) == 4
+    fresh.upload("your own", "cat.jpg", CAT, fresh.photo)  # the next one is taken
+    assert fresh.photo.value == "cat.jpg"
 
 
-def test_a_panorama_too_thin_for_the_smallest_size_is_refused(studio):
-    thin = np.zeros((150, 1000, 3), np.uint8)
-    encoded = io.BytesIO()
-    Image.fromarray(thin).save(encoded, "PNG")
-    upload(studio._photo._upload, "wide.png", encoded.getvalue())
-    assert "wide.png: 1000x150 pixels would become 64x10" in said(studio._alert)
-    assert studio._photo.value == "cat" and len(studio._photo.names) == 4
-    upload(studio._photo._upload, "cat.jpg", CAT)  # the next one is taken
-    assert studio._photo.value == "cat.jpg"
-
-
-def test_moving_many_sliders_is_one_order(studio, monkeypatch):
-    orders = []
-    monkeypatch.setattr(studio.painter, "bend", lambda **aims: orders.append(aims))
-    studio.settings = Settings(style_weight=123.0, size=200, weights="random")
-    assert orders == [{"settings": studio.settings}]
-
-
-def test_code_hears_of_trouble(studio, monkeypatch):
-    monkeypatch.setattr(studio, "_first", Settings(size=32, weights="/nowhere.pth"))
-    press_and_wait(studio, "Reset")
-    with pytest.raises(InputError, match="/nowhere.pth"):
-        studio.paint(1)
-
-
-@pytest.mark.parametrize("name", BAD_PICTURES)
-def test_a_bad_upload_is_one_line_and_the_old_picture_stays(studio, name):
-    content, line = BAD_PICTURES[name]
-    for picker in (studio._photo, studio._painting):
-        before = picker.value, picker.names
-        upload(picker._upload, name, content)
-        assert (picker.value, picker.names) == before
-        shown = said(studio._alert)
-        assert line in shown and "\n" not in shown and "uploaded data" not in shown
-        assert "<b>.heic" not in studio._alert.value  # no names as markup
-    studio.paint(1)
-    assert studio._alert.value == "" and studio.painter.newest.iteration == 1
-
-
-def test_an_upload_is_chosen(studio):
+def test_an_upload_is_chosen(fresh):
     face = load_image(IMAGES / "content" / "rocket.jpg")[..., 40:200, 60:200]
-    upload(studio._photo._upload, "me & you.png", encode(face, "PNG"))
-    upload(studio._painting._upload, "mine.jpg", CAT)
-    studio.painter.wait()
-    assert (
-        studio._photo.value == "me & you.png" and studio._painting.value == "mine.jpg"
-    )
-    assert "me &amp; you.png" in studio._photo._title.value
-    assert "mine.jpg" in studio._second.options
-    assert (studio.image - resize(face, 32)).abs().max() < 0.06
-    assert studio._photo._looks.value.count("background-image") == 5
-    assert studio._photo._upload.value == ()
-    studio._photo.value = "cat"
-    studio.painter.wait()
-    studio._photo.value = "me & you.png"
-    studio.painter.wait()
-    assert studio.image.shape == resize(face, 32).shape
+    fresh.upload("your own", "me & you.png", encode(face, "PNG"), fresh.photo)
+    fresh.upload("your own", "mine.jpg", CAT, fresh.painting)
+    fresh.worker.wait()
+    assert fresh.photo.value == "me & you.png" and fresh.painting.value == "mine.jpg"
+    assert "photo : me &amp; you.png" in fresh.text
+    assert "mine.jpg" in fresh.choice("mixed with").options
+    assert (fresh.studio.image - resize(face, 32)).abs().max() < 0.06
+    thumbnails = [m for m in fresh.markup if "background-image" in m]
+    assert [m.count("background-image") for m in thumbnails] == [5, 7]
+    fresh.photo.value = "cat"
+    fresh.worker.wait()
+    fresh.photo.value = "me & you.png"
+    fresh.worker.wait()
+    assert fresh.studio.image.shape == resize(face, 32).shape
 
 
-def test_finish_paints_larger_and_keeps_one_picture(studio):
-    studio.paint(4)
-    assert re.match(r"about \d+:\d\d", said(studio._estimate))
-    studio._large.options = (48, 64)
-    studio._large.value = 64
-    studio._finish.click()
-    wait_for(lambda: studio.painter.newest.image.shape[3] == 64)
-    wait_for(lambda: 0 < studio._progress.value < 1)
-    studio.painter.wait()
-    assert studio._progress.value == 1
-    assert [max(s.image.shape) for s in studio.painter.steps] == [32] * 5 + [64]
-    assert studio.image.shape[2:] == (43, 64)
-    studio._pack.click()  # the animation stays small
-    assert Image.open(io.BytesIO(links(studio)["making-of.gif"])).size == (64, 43)
-    assert load_image(links(studio)["picture.png"]).shape == (1, 3, 43, 64)
-    press_and_wait(studio, "Step")
-    assert max(studio.image.shape) == 32
+def test_finish_paints_larger_and_keeps_one_picture(made, fresh, monkeypatch):
+    monkeypatch.setattr("nst_helpers.studio.app.FINISH_STEPS", 20)
+    fresh.studio.paint(4)
+    assert re.search(r"about \d+:\d\d", fresh.text)
+    fresh.choice("finish at").options = (48, 64)
+    fresh.choice("finish at").value = 64
+    fresh.press("Finish")
+    wait_for(lambda: fresh.worker.newest.image.shape[3] == 64)
+    wait_for(lambda: 0 < fresh.progress < 1)
+    assert len(made) == 1
+    fresh.worker.wait()
+    assert fresh.progress == 1 and not made  # so large a run takes memory
+    steps = fresh.worker.steps
+    assert [max(s.image.shape) for s in steps] == [32] * 5 + [64]
+    assert fresh.studio.image.shape[2:] == (43, 64)
+    fresh.press("Take home")  # the animation stays small
+    film = Image.open(io.BytesIO(fresh.links["making-of.gif"]))
+    assert film.size == (64, 43) and steps[-1].iteration == 24
+    assert load_image(fresh.links["picture.png"]).shape == (1, 3, 43, 64)
+    fresh.press_and_wait("Step")
+    assert max(fresh.studio.image.shape) == 32
+    assert fresh.worker.newest.iteration == 25
 
 
-def test_a_finish_broken_off_keeps_its_picture(studio):
-    studio.paint(2)
-    studio._large.options = (96,)
-    studio._finish.click()
-    wait_for(lambda: max(studio.painter.newest.image.shape) == 96)
-    press_and_wait(studio, "Pause")
-    assert [max(s.image.shape) for s in studio.painter.steps] == [32] * 3 + [96]
+def test_a_finish_broken_off_keeps_its_picture(fresh):
+    fresh.studio.paint(2)
+    fresh.press_and_wait("Stop")  # the picture can still be finished
+    fresh.choice("finish at").options = (96,)
+    fresh.press("Finish")
+    wait_for(lambda: max(fresh.worker.newest.image.shape) == 96)
+    fresh.press_and_wait("Pause")
+    assert [max(s.image.shape) for s in fresh.worker.steps] == [32] * 3 + [96]
 
 
-def test_an_error_is_one_line_and_the_studio_lives_on(studio, monkeypatch):
+def refuse(*args):
+    raise InputError("/nowhere.pth: no such file")
+
+
+def test_an_error_is_one_line_and_the_studio_lives_on(page, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(studio, "_first", Settings(size=32, weights="/nowhere.pth"))
-        press_and_wait(studio, "Reset", "Step")
-        assert "/nowhere.pth" in said(studio._alert)
-        assert "\n" not in said(studio._alert) and 'role="alert"' in studio._alert.value
-    press_and_wait(studio, "Reset", "Step")
-    assert studio._alert.value == "" and len(studio.painter.steps) == 2
+        patch.setattr("nst_helpers.studio.worker.StyleTransfer", refuse)
+        page.press_and_wait("Reset", "Step")
+        assert page.alert == "/nowhere.pth: no such file"
+        with pytest.raises(InputError, match="/nowhere.pth"):  # code hears of it
+            page.studio.paint(1)
+    page.press_and_wait("Reset", "Step")
+    assert page.alert is None and len(page.worker.steps) == 2
 
 
-def test_no_order_ends_a_studio_that_could_not_begin(studio, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(studio, "_first", Settings(size=32, weights="/nowhere.pth"))
-        press_and_wait(studio, "Reset")
-        studio._finish.click()
-        studio._fork.click()
-        studio._pack.click()
-        studio._time.value = 50
-        press_and_wait(studio, "Start", "Pause", "Step", "Stop", "Start")
-        assert "/nowhere.pth" in said(studio._alert)
-    press_and_wait(studio, "Reset", "Step")
-    assert studio._alert.value == "" and len(studio.painter.steps) == 2
+def test_no_button_ends_a_studio_that_could_not_begin():
+    page = Page(replace(TINY, weights="/nowhere.pth"))
+    assert "/nowhere.pth" in page.alert and page.studio.image is None
+    page.press_and_wait("Finish", "Go on from here", "Take home")
+    page.slider("time line").value = 50
+    page.press_and_wait("Start", "Pause", "Step", "Stop", "Start")
+    assert "/nowhere.pth" in page.alert
+    page.press_and_wait("Stop")
+    page.studio.settings = TINY
+    page.press_and_wait("Step")
+    assert page.alert is None and len(page.worker.steps) == 2
+    page.studio.close()
 
 
-def test_a_fault_in_mid_run_is_one_line_and_can_be_gone_on_from(studio, monkeypatch):
-    studio.paint(2)
+def test_a_fault_in_mid_run_is_one_line_and_can_be_gone_on_from(page, monkeypatch):
+    page.studio.paint(2)
     with monkeypatch.context() as patch:
 
         def fail(self):
             raise MemoryError("can't allocate\n2 GB")
 
         patch.setattr(StyleTransfer, "__next__", fail)
-        press_and_wait(studio, "Start")
-        assert said(studio._alert) == html.escape("MemoryError can't allocate 2 GB")
-        assert "At rest" in said(studio._status)
-    studio.paint(2)
-    assert studio.painter.newest.iteration == 4 and studio._alert.value == ""
+        page.press_and_wait("Start")
+        assert page.alert == html.escape("MemoryError can't allocate 2 GB")
+        assert "At rest" in page.text
+    page.studio.paint(2)
+    assert page.worker.newest.iteration == 4 and page.alert is None
 
 
-def test_twenty_starts_and_stops_leave_one_thread_and_no_memory(studio):
+@pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.long)])
+def test_starts_and_stops_leave_one_thread_and_no_memory(page, times, monkeypatch):
+    monkeypatch.undo()  # networks come and go
+
     def cycle():
-        press_and_wait(studio, "Reset")
-        press(studio, "Start")
-        wait_for(lambda: len(studio.painter.steps) > 3)
-        press_and_wait(studio, "Stop")
+        page.press_and_wait("Reset")
+        page.start_and_wait_for(4)
+        page.press_and_wait("Stop")
 
     cycle()
     before = resident()
-    for _ in range(20):
+    for _ in range(times):
         cycle()
-    assert len(painters()) == 1 and resident() < 1.1 * before
+    assert len(workers()) == 1 and resident() < 1.1 * before
 
 
-def test_a_new_studio_closes_the_one_before(studio):
-    press(studio, "Start")
-    other = Studio(IMAGES, TINY)
-    studio.painter.join(10)
-    assert painters() == [other.painter]
-    assert "Closed" in said(studio._status) and not studio.painter.steps
-    press_and_wait(studio, "Start", "Step", "Reset")  # nothing happens, nothing hangs
-    assert "Closed" in said(studio._status)
-    other.paint(1)
-    assert other.painter.newest.iteration == 1
-    other.close()
+def test_a_new_studio_closes_the_one_before(page):
+    page.press("Start")
+    other = Page()
+    page.worker.join(10)
+    assert workers() == [other.worker]
+    assert "Closed" in page.text and not page.worker.steps
+    page.press_and_wait("Start", "Step", "Reset")  # nothing happens, nothing hangs
+    assert "Closed" in page.text
+    other.studio.paint(1)
+    assert other.worker.newest.iteration == 1
+    other.studio.close()
 
 
-def test_a_run_that_cannot_begin_leaves_the_old_one_as_it_is(studio):
-    photo = studio._content
-    for slider in studio._weights.values():
-        slider.value = 0.0
-    studio._photo.value = "coffee"
-    assert "raise one" in said(studio._alert) and studio._content is photo
+def test_a_run_that_cannot_begin_leaves_the_old_one_as_it_is(page):
+    photo = page.studio.image
+    for name in WEIGHTS:
+        page.slider(name).value = 0.0
+    page.photo.value = "coffee"
+    assert "raise one" in page.alert
+    page.slider("style").value = 100.0
+    page.slider("compare").value = 100  # with the old photo
+    shown = to_array(load_image(page.picture.value))[:, :-3]
+    assert abs(shown - to_array(photo)[:, :-3]).mean() < 0.02
+    page.press_and_wait("Step")
+    assert page.worker.newest.iteration == 1
 
 
 def test_endings_of_pictures_may_be_any_that_can_be_written(tmp_path):
     for kind, name in (("content", "IMG_1.JPG"), ("style", "a.webp")):
         (tmp_path / kind).mkdir()
         Image.open(IMAGES / "content" / "cat.jpg").save(tmp_path / kind / name)
-    studio = Studio(tmp_path, TINY)
-    assert studio._photo.names == ["IMG 1"] and studio._painting.names == ["a"]
-    studio.close()
+    page = Page(images=tmp_path)
+    assert page.photo.names == ["IMG 1"] and page.painting.names == ["a"]
+    page.studio.close()
 
 
 def test_a_folder_without_pictures(tmp_path):
@@ -584,6 +801,6 @@ def test_a_folder_without_pictures(tmp_path):
         Studio(tmp_path)
 
 
-def test_the_recipe_of_the_start_asks_for_one_step(studio):
-    studio._pack.click()
-    assert json.loads(links(studio)["recipe.json"])["steps"] == 1
+def test_the_recipe_of_the_start_asks_for_one_step(page):
+    page.press("Take home")
+    assert json.loads(page.links["recipe.json"])["steps"] == 1

@@ -10,10 +10,10 @@ import torch
 from torch.nn.functional import avg_pool2d, conv2d, relu
 
 from nst_helpers import VGG19
-from nst_helpers.images import resize
+from nst_helpers.layers import LAYERS
 from nst_helpers.losses import range_loss, relative_error, tv_loss
-from nst_helpers.objective import RANGE_WEIGHT
-from nst_helpers.vgg import LAYERS
+from nst_helpers.pixels import resize
+from nst_helpers.terms import RANGE_WEIGHT
 
 
 class Enough(Exception):

@@ -1,30 +1,55 @@
 """Loss curves as SVG: quick enough to be drawn anew several times a second."""
 
-from collections.abc import Sequence
+import html
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from .plots import LOSS_LINES
-from .settings import TERMS
-from .transfer import Step
+from ..plots import LOSS_LINES, OTHER_COLOURS
+from ..step import Step
 
 WIDTH, HEIGHT = 348, 112  # of the drawing, in pixels
-LEFT, RIGHT, TOP, BOTTOM = 40, 218, 8, 104  # of the frame in it
+LEFT, RIGHT, TOP, BOTTOM = 40, 200, 8, 104  # of the frame in it
 DASHES = {"-": "", "--": "6 3", "-.": "6 2 1 2", ":": "1 3"}
-NAMES = {"content": "content", "style": "style", "tv": "smoothness", "total": "total"}
 
 
-def draw_losses(steps: Sequence[Step], bends: Sequence[int] = ()) -> str:
+def label(name: str) -> str:
+    """Write a loss's name out.
+
+    Args:
+        name: key in Step.losses.
+
+    Returns:
+        The name, for people.
+    """
+    return "total variation" if name == "tv" else name
+
+
+def loss_names(steps: Iterable[Step]) -> list[str]:
+    """List the losses of steps, as they come.
+
+    Args:
+        steps: of one run, in order.
+
+    Returns:
+        Their names, without "total", and without "range": nobody steers that.
+    """
+    names = dict.fromkeys(name for step in steps for name in step.losses)
+    return [name for name in names if name not in ("range", "total")]
+
+
+def draw_losses(steps: Sequence[Step], restarts: Sequence[int] = ()) -> str:
     """Draw each loss against the iteration, on a logarithmic scale.
 
     Args:
         steps: of one run, in order, one or more.
-        bends: iterations to mark with a dotted line.
+        restarts: iterations to mark with a dotted line.
 
     Returns:
         SVG.
     """
-    values = np.array([[s.losses.get(n, 0) for n in LOSS_LINES] for s in steps])
+    names = [*loss_names(steps), "total"]
+    values = np.array([[step.losses.get(n, 0) for n in names] for step in steps])
     logs = np.log10(np.where(values > 0, values, np.nan))
     low, high = 0.0, 1.0  # where every loss is 0
     if np.isfinite(logs).any():
@@ -37,51 +62,65 @@ def draw_losses(steps: Sequence[Step], bends: Sequence[int] = ()) -> str:
         parts += [
             f'<text x="{LEFT - 4}" y="{y + 4}" text-anchor="end">{10.0**power:g}</text>'
         ]
-    parts += _marks(steps, bends)
-    for row, (name, (colour, dash)) in enumerate(LOSS_LINES.items()):
+    parts += _marks(steps, restarts)
+    lines = _lines(names)
+    for name, row, y in zip(names, logs.T, _legend(names), strict=True):
+        colour, dashes = lines[name]
         colour = "currentColor" if name == "total" else colour
-        heights = TOP + (high - logs[:, row]) * scale
+        heights = TOP + (high - row) * scale
         points = [p for p in zip(x, heights, strict=True) if np.isfinite(p[1])]
-        legend = [(RIGHT + 6, 18 + 24 * row), (RIGHT + 22, 18 + 24 * row)]
-        for path in (points, legend):
-            parts += [_line(path, colour, DASHES[dash], width=2)]
-        parts += [f'<text x="{RIGHT + 26}" y="{22 + 24 * row}">{NAMES[name]}</text>']
+        for path in (points, [(RIGHT + 6, y), (RIGHT + 22, y)]):
+            parts += [_line(path, colour, dashes, width=2)]
+        text = html.escape(label(name))
+        parts += [f'<text x="{RIGHT + 26}" y="{y + 4}">{text}</text>']
     return _svg(parts, "The losses against the iteration, on a logarithmic scale")
 
 
-def draw_shares(steps: Sequence[Step], bends: Sequence[int] = ()) -> str:
+def draw_shares(steps: Sequence[Step], restarts: Sequence[int] = ()) -> str:
     """Draw how much of the weighted sum each loss makes up, against the iteration.
 
     Args:
         steps: of one run, in order, one or more.
-        bends: iterations to mark with a dotted line.
+        restarts: iterations to mark with a dotted line.
 
     Returns:
         SVG.
     """
+    names = loss_names(steps)
     shares = np.array(
-        [
-            [getattr(s.settings, f"{n}_weight") * s.losses.get(n, 0) for n in TERMS]
-            for s in steps
-        ]
+        [[s.weights.get(n, 0) * s.losses.get(n, 0) for n in names] for s in steps]
     )
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-12)
     edges = TOP + (BOTTOM - TOP) * np.cumsum(np.c_[np.zeros(len(steps)), shares], 1)
-    x, parts = _across(steps), []
-    for row, name in enumerate(TERMS):
-        colour = LOSS_LINES[name][0]
+    x, lines, parts = _across(steps), _lines(names), []
+    for row, (name, y) in enumerate(zip(names, _legend(names), strict=True)):
+        colour, _ = lines[name]
         above = zip(x, edges[:, row], strict=True)
         below = zip(x[::-1], edges[::-1, row + 1], strict=True)
         outline = " ".join(f"{a:.1f},{b:.1f}" for a, b in [*above, *below])
         parts += [f'<polygon points="{outline}" fill="{colour}" opacity="0.75"/>']
-        share = f"{100 * shares[-1, row]:.0f} % {NAMES[name]}"
-        y = 22 + 24 * row
+        share = f"{100 * shares[-1, row]:.0f} % {html.escape(label(name))}"
         parts += [
-            f'<rect x="{RIGHT + 6}" y="{y - 9}" width="10" height="10" '
-            f'fill="{colour}"/><text x="{RIGHT + 20}" y="{y}">{share}</text>'
+            f'<rect x="{RIGHT + 6}" y="{y - 5}" width="10" height="10" '
+            f'fill="{colour}"/><text x="{RIGHT + 20}" y="{y + 4}">{share}</text>'
         ]
-    parts += _marks(steps, bends)
+    parts += _marks(steps, restarts)
     return _svg(parts, "The share of each weighted loss in their sum")
+
+
+def _lines(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Choose a colour and dashes for each loss, as show_losses does."""
+    lines = {
+        name: (colour, DASHES[dash]) for name, (colour, dash) in LOSS_LINES.items()
+    }
+    for k, name in enumerate(sorted(set(names) - lines.keys())):
+        lines[name] = OTHER_COLOURS[k % len(OTHER_COLOURS)], f"{4 * k + 2} 2"
+    return lines
+
+
+def _legend(names: Sequence[str]) -> list[float]:
+    """Place the lines of a legend from top to bottom."""
+    return [18 + row * min(24, 90 / len(names)) for row in range(len(names))]
 
 
 def _across(steps: Sequence[Step]) -> np.ndarray:
@@ -91,9 +130,9 @@ def _across(steps: Sequence[Step]) -> np.ndarray:
     return LEFT + (iterations - iterations[0]) / span * (RIGHT - LEFT)
 
 
-def _marks(steps: Sequence[Step], bends: Sequence[int]) -> list[str]:
-    """Draw a dotted line where the run was bent."""
-    places = np.interp(bends, [step.iteration for step in steps], _across(steps))
+def _marks(steps: Sequence[Step], restarts: Sequence[int]) -> list[str]:
+    """Draw a dotted line where the optimiser began its history anew."""
+    places = np.interp(restarts, [step.iteration for step in steps], _across(steps))
     ends = [[(x, TOP), (x, BOTTOM)] for x in dict.fromkeys(places.round())]
     return [_line(points, "currentColor", "2 3") for points in ends]
 

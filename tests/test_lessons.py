@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
-from nst_helpers import VGG19, checks
+from nst_helpers import VGG19, lessons
 
 vgg = VGG19()
 
@@ -227,7 +227,7 @@ CASES = {
             (lambda f, s: shifted(f, 2), "but not for 1"),
         ],
     ),
-    "roughness": (
+    "total_variation": (
         lambda x: (down(x) ** 2).mean() + (right(x) ** 2).mean(),
         [
             (lambda x: (down(x) ** 2).mean(), "those side by side"),
@@ -295,11 +295,13 @@ CASES = {
 
 def check(name, answer):
     extra = [vgg] if name == "first_layer" else []
-    return getattr(checks, f"check_{name}")(answer, *extra)
+    return getattr(lessons, f"check_{name}")(answer, *extra)
 
 
 def test_every_check_is_tested():
-    assert {f"check_{n}" for n in CASES} == {n for n in dir(checks) if "check_" in n}
+    files = [getattr(lessons, f"lesson_0{number}") for number in range(1, 7)]
+    written = {name for file in files for name in dir(file) if "check_" in name}
+    assert {f"check_{name}" for name in CASES} == written == set(lessons.__all__)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,0 +1,117 @@
+"""What this computer offers a run: a device, quicker convolutions, and memory."""
+
+from collections.abc import Sequence
+
+import psutil
+import torch
+from torch import Tensor
+
+from .files import InputError
+from .losses import Loss, StyleLoss
+from .settings import Settings
+from .vgg import VGG19
+
+try:
+    from .fast import accelerate as quicken
+except ImportError:  # the folder may be deleted: then the plain network paints
+    quicken = None
+
+# At the peak of an evaluation by the default layers, measured: make bench compares.
+BYTES = {"float32": 2200, "bfloat16": 1300}  # for each pixel of the photo
+OF_PAINTING = 0.4  # of that, for each pixel of the painting, which is only looked at
+NETWORK = 0.75  # GB, whatever the size
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Choose where to compute.
+
+    Args:
+        name: "auto" (the best there is), "cpu", "cuda", "cuda:1" or "mps".
+
+    Returns:
+        The device.
+
+    Raises:
+        InputError: there is no such device here, or it cannot compute.
+    """
+    count = {"cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0}
+    count |= {"mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    if name == "auto":
+        name = next(kind for kind in count if count[kind])
+    kind, _, number = name.partition(":")
+    if int(number or 0) >= count[kind]:
+        raise InputError(f"no {name} device here; choose 'auto' or 'cpu'")
+    try:
+        torch.ones(2, device=name).sum().item()
+    except RuntimeError as error:  # a card that this torch has no kernels for
+        raise InputError(
+            f"torch cannot compute on {name} here; choose device 'cpu' (--device cpu): "
+            + " ".join(str(error).split())[:100]
+        ) from None
+    return torch.device(name)
+
+
+def accelerate(vgg: VGG19, precision: str) -> tuple[VGG19, str]:
+    """Make a quicker copy of a network for one run, where this computer has one.
+
+    Args:
+        vgg: the network.
+        precision: "float32", "bfloat16", or "auto" for the quicker of the two.
+
+    Returns:
+        A network of the same features, but for rounding; and the precision of its
+        numbers.
+    """
+    return quicken(vgg, precision) if quicken else (vgg, "float32")
+
+
+def memory_needed(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> float:
+    """Estimate the memory that a run takes besides what this process holds already.
+
+    Args:
+        photo: (1, 3, H, W), of any size.
+        losses: of the run; their paintings count.
+        settings: its size and precision count; "auto" may come to need float32.
+
+    Returns:
+        Gigabytes, at the peak.
+    """
+    most = _pixels(photo, settings.size)
+    for loss in losses:
+        if isinstance(loss, StyleLoss):
+            look = OF_PAINTING * _pixels(loss.painting, settings.size * loss.scale)
+            most = max(most, look)
+    precision = "bfloat16" if settings.precision == "bfloat16" else "float32"
+    return NETWORK + BYTES[precision] * most / 1e9
+
+
+def _pixels(image: Tensor, size: float) -> float:
+    """Count the pixels of a picture brought to a size."""
+    height, width = image.shape[2:]
+    return size**2 * min(height, width) / max(height, width)
+
+
+def check_memory(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> None:
+    """Refuse a run that this computer has no memory for.
+
+    It asks how much of the whole computer's memory is free, and does not know of the
+    limit that a container may have.
+
+    Args:
+        photo: (1, 3, H, W), of any size.
+        losses: of the run; their paintings count.
+        settings: its size and precision count.
+
+    Raises:
+        InputError: the memory would not do; the line says which size would.
+    """
+    needed = memory_needed(photo, losses, settings)
+    free = psutil.virtual_memory().available / 1e9
+    if needed > free:
+        rest = max(0, (free - NETWORK) / (needed - NETWORK))
+        largest = int(settings.size * rest**0.5)
+        advice = f"choose a size up to {largest}" if largest >= 16 else "close programs"
+        raise InputError(
+            f"a size of {settings.size} needs {needed:.1f} GB of memory and "
+            f"{free:.1f} GB are free; {advice}"
+        )

@@ -1,0 +1,27 @@
+"""Kind checks of what a learner wrote in a notebook, one file for each lesson.
+
+Each takes the learner's function and returns one sentence: "Right. …", or what is
+wrong. To know what is wrong, it compares with the answers of likely mistakes.
+"""
+
+from .lesson_01 import check_first_layer, check_halve
+from .lesson_02 import check_gram, check_shuffle_each
+from .lesson_03 import check_content_gradient, check_relative
+from .lesson_04 import check_shifted_gram, check_style
+from .lesson_05 import check_isotropic, check_total_variation
+from .lesson_06 import check_goes_down, check_total_loss
+
+__all__ = [
+    "check_content_gradient",
+    "check_first_layer",
+    "check_goes_down",
+    "check_gram",
+    "check_halve",
+    "check_isotropic",
+    "check_relative",
+    "check_shifted_gram",
+    "check_shuffle_each",
+    "check_style",
+    "check_total_loss",
+    "check_total_variation",
+]

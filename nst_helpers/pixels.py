@@ -1,0 +1,206 @@
+"""Image tensors: checked, brought to a size, turned into arrays and back.
+
+An image is a float32 tensor (1, 3, H, W), RGB, in [0, 1].
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from .files import InputError
+
+MIN_SIDE = 16  # VGG19 halves the picture four times
+
+
+def to_tensor(pixels: np.ndarray) -> Tensor:
+    """Turn an array into an image tensor.
+
+    Args:
+        pixels: (H, W, 3) in [0, 1].
+
+    Returns:
+        (1, 3, H, W) float32.
+    """
+    # In one piece: L-BFGS wants its variables so.
+    channels_first = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
+    return torch.tensor(channels_first, device="cpu")[None]
+
+
+def to_array(image: Tensor) -> np.ndarray:
+    """Turn an image tensor into an array.
+
+    Args:
+        image: (1, 3, H, W); what lies outside [0, 1] is cut off.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1].
+    """
+    return image.detach()[0].permute(1, 2, 0).float().cpu().numpy().clip(0, 1)
+
+
+def to_bytes(image: Tensor) -> np.ndarray:
+    """Turn an image tensor into an array of bytes.
+
+    Args:
+        image: (1, 3, H, W); what lies outside [0, 1] is cut off.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    return (to_array(image) * 255).round().astype(np.uint8)
+
+
+def check_image(image: Tensor, name: str) -> Tensor:
+    """Refuse what is no image tensor.
+
+    Args:
+        image: (1, 3, H, W) in [0, 1].
+        name: of the picture, for the error.
+
+    Returns:
+        (1, 3, H, W) float32, without a gradient.
+
+    Raises:
+        InputError: another type or shape, or numbers outside [0, 1].
+    """
+    if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):
+        raise InputError(f"the {name} is no image tensor (1, 3, H, W); use load_image")
+    if not ((image >= 0) & (image <= 1)).all():
+        raise InputError(f"the {name} has numbers outside [0, 1]; use load_image")
+    return image.detach().float()
+
+
+def check_mask(mask: Tensor | None) -> None:
+    """Refuse what is no mask.
+
+    Args:
+        mask: (H, W) in [0, 1]; None passes.
+
+    Raises:
+        InputError: another type or shape, numbers outside [0, 1], or 0 everywhere.
+    """
+    if mask is None:
+        return
+    if not isinstance(mask, Tensor) or mask.ndim != 2:
+        raise InputError("a mask is a tensor (H, W); this is none")
+    if not ((mask >= 0) & (mask <= 1)).all() or not mask.any():
+        raise InputError("a mask's numbers must lie in [0, 1] and not all be 0")
+
+
+def fit_mask(mask: Tensor, features: Tensor) -> Tensor:
+    """Bring a mask to the size of features, by area.
+
+    Args:
+        mask: (h, w) in [0, 1].
+        features: (1, C, H, W).
+
+    Returns:
+        (H, W) in [0, 1].
+    """
+    mask = mask[None, None].to(features)
+    return interpolate(mask, features.shape[2:], mode="area")[0, 0]
+
+
+def resize(image: Tensor, long_side: int, name: str = "the picture") -> Tensor:
+    """Bring the longer side of an image to long_side pixels, keeping its shape.
+
+    Shrinking averages areas (no moiré from whiskers or brush strokes); enlarging
+    interpolates cubically.
+
+    Args:
+        image: (1, 3, H, W) in [0, 1].
+        long_side: pixels.
+        name: of the picture, for the error.
+
+    Returns:
+        (1, 3, h, w) in [0, 1] with max(h, w) = long_side.
+
+    Raises:
+        InputError: the short side is or falls under 16 pixels, or OpenCV is broken.
+    """
+    old_h, old_w = image.shape[2:]
+    scale = long_side / max(old_h, old_w)
+    h, w = round(old_h * scale), round(old_w * scale)
+    if min(old_h, old_w, h, w) < MIN_SIDE:
+        then = "" if scale == 1 else f" would become {w}x{h}"
+        too_small = min(old_h, old_w) < MIN_SIDE
+        advice = "a larger picture" if too_small else "a larger size or crop it"
+        raise InputError(
+            f"{name}: {old_w}x{old_h} pixels{then}; each side needs at least "
+            f"{MIN_SIDE}: choose {advice}"
+        )
+    return stretch(image, h, w)
+
+
+def stretch(image: Tensor, height: int, width: int) -> Tensor:
+    """Bring an image to a height and a width, whatever its shape.
+
+    Args:
+        image: (1, 3, H, W) in [0, 1].
+        height: in pixels.
+        width: in pixels.
+
+    Returns:
+        (1, 3, height, width) in [0, 1].
+
+    Raises:
+        InputError: OpenCV is broken.
+    """
+    if image.shape[2:] == (height, width):
+        return image
+    try:
+        import cv2
+    except ImportError as error:  # a bare server has no libGL
+        raise InputError(
+            f"OpenCV cannot start ({error}): on a computer without a display, pip "
+            "uninstall opencv-python and pip install opencv-python-headless"
+        ) from None
+    method = cv2.INTER_AREA if height < image.shape[2] else cv2.INTER_CUBIC
+    pixels = cv2.resize(to_array(image), (width, height), interpolation=method)
+    return to_tensor(pixels.clip(0, 1))
+
+
+def fit_shape(image: Tensor, like: Tensor) -> Tensor:
+    """Bring an image to the size of another, if it has its shape.
+
+    Args:
+        image: (1, 3, H, W) in [0, 1].
+        like: (1, 3, h, w).
+
+    Returns:
+        (1, 3, h, w) in [0, 1].
+
+    Raises:
+        InputError: no image, or of another shape, by more than a pixel.
+    """
+    check_image(image, "image")
+    # Sides were rounded at the smaller of the two sizes: compare them there.
+    small = min(max(image.shape), max(like.shape))
+    sides = zip(image.shape[2:], like.shape[2:], strict=True)
+    scales = small / max(image.shape), small / max(like.shape)
+    height, width = like.shape[2:]
+    if any(abs(a * scales[0] - b * scales[1]) > 1 for a, b in sides):
+        raise InputError(f"to go on from an image, give one shaped {width}x{height}")
+    return stretch(image.detach().float(), height, width)
+
+
+def fit_inside(image: Tensor, height: int, width: int) -> Tensor:
+    """Bring an image, whole and undistorted, into a frame; mirror it to fill the rest.
+
+    Args:
+        image: (1, 3, H, W) in [0, 1].
+        height: of the frame, in pixels.
+        width: of the frame, in pixels.
+
+    Returns:
+        (1, 3, height, width) in [0, 1], on the CPU.
+
+    Raises:
+        InputError: its short side would fall under 16 pixels.
+    """
+    scale = min(height / image.shape[2], width / image.shape[3])
+    pixels = to_array(resize(image, round(scale * max(image.shape[2:]))))
+    down, right = height - pixels.shape[0], width - pixels.shape[1]
+    borders = (down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0)
+    return to_tensor(np.pad(pixels, borders, mode="symmetric"))

@@ -1,0 +1,68 @@
+"""A whole run: a picture in one call, and what it will take."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice, pairwise
+
+import torch
+from torch import Tensor
+
+from .device import memory_needed
+from .files import InputError
+from .pixels import check_image
+from .settings import Settings
+from .terms import choose_losses
+from .transfer import StyleTransfer
+
+TRIAL = 128  # pixels, the long side of the small run that is timed
+
+
+def stylize(
+    photo: Tensor, painting: Tensor | Sequence[Tensor], settings: Settings = Settings()
+) -> Tensor:
+    """Paint a photo in the manner of a painting, to the end.
+
+    Args:
+        photo: (1, 3, H, W) in [0, 1].
+        painting: (1, 3, H, W) in [0, 1], or two of them, which settings.mix mixes.
+        settings: every other choice.
+
+    Returns:
+        (1, 3, h, w) in [0, 1], the best picture; its long side is settings.size.
+
+    Raises:
+        InputError: as StyleTransfer does.
+    """
+    transfer = StyleTransfer(photo, painting, settings)
+    for _ in transfer:
+        pass
+    return transfer.image
+
+
+def forecast(
+    photo: Tensor, painting: Tensor | Sequence[Tensor], settings: Settings = Settings()
+) -> tuple[float, float]:
+    """Estimate roughly, by a small run, what a run takes on this computer.
+
+    Args:
+        photo: (1, 3, H, W) in [0, 1].
+        painting: (1, 3, H, W) in [0, 1], or two of them.
+        settings: of the run.
+
+    Returns:
+        Seconds, and gigabytes of memory besides those already in use, at the peak, as
+        on the CPU, whatever the device.
+
+    Raises:
+        InputError: what cannot be had, is no image, or gives no loss.
+    """
+    noise = torch.rand(2, 1, 3, TRIAL, TRIAL, device="cpu")
+    small = replace(settings, size=TRIAL, scales=1, mix=0.0, start="content")
+    moments = [step.seconds for step in islice(StyleTransfer(*noise, small), 5)]
+    if not moments:
+        raise InputError("the loss is no number from the start; try other weights")
+    a_step = min((b - a for a, b in pairwise(moments)), default=moments[0])
+    height, width = check_image(photo, "photo").shape[2:]
+    pixels = settings.size**2 * min(height, width) / max(height, width)
+    gigabytes = memory_needed(photo, choose_losses(painting, settings), settings)
+    return settings.steps * a_step * pixels / TRIAL**2, gigabytes

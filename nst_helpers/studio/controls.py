@@ -1,0 +1,234 @@
+"""The studio's widgets: what each is, where it stands, and what the sliders say."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import ipywidgets as widgets
+
+from ..settings import TERMS, Settings
+from .curves import label
+from .gallery import SMALLEST, ImagePicker
+from .view import LARGE_SIZES, View, row
+
+SIZES = (SMALLEST, 96, 128, 160, 192, 256)  # of the preview
+FIRST, SECOND = "hokusai great wave", "kandinsky composition viii"
+WIDTHS = dict.fromkeys(("Start", "Pause", "Step", "Stop", "Reset"), 58)  # of buttons
+WIDTHS |= {"Go on from here": 135, "Take home": 90, "Finish": 70}
+CSS = Path(__file__).with_name("studio.css").read_text(encoding="utf-8")
+
+
+class Controls:
+    """Make the studio's widgets, but for those of the view, and arrange them all.
+
+    Args:
+        images: a folder with content/ and style/ in it.
+        settings: where the sliders stand at first.
+        on_photo: called when another photo is chosen.
+        on_painting: called when another painting is chosen.
+        on_change: called when a slider is moved.
+        on_refuse: called with a line when an upload is no picture.
+
+    Attributes:
+        photo: picker of the photo.
+        painting: picker of the painting.
+        second: widget to choose the painting that is mixed in.
+        buttons: {what it says: widget}.
+        recipe: widget to upload one.
+
+    Raises:
+        InputError: no pictures there, or a broken one.
+    """
+
+    def __init__(
+        self,
+        images: Path,
+        settings: Settings,
+        on_photo: Callable[[], None],
+        on_painting: Callable[[], None],
+        on_change: Callable[[], None],
+        on_refuse: Callable[[str], None],
+    ) -> None:
+        self._on_painting, self._on_change = on_painting, on_change
+        self._quiet = False  # code moves the sliders: nothing is called
+        size = LARGE_SIZES[-1]
+        self.photo = ImagePicker(
+            "photo", images / "content", "cat", size, on_photo, on_refuse
+        )
+        self.painting = ImagePicker(
+            "painting", images / "style", FIRST, size, self._choose, on_refuse
+        )
+        self.second = widgets.Dropdown(description="mixed with", **row(310))
+        self._offer_second(SECOND)
+        self.second.observe(lambda _: self._quiet or on_painting(), "value")
+        self._weights = {
+            f"{name}_weight": widgets.SelectionSlider(
+                options=_plain(_around(getattr(Settings(), f"{name}_weight"))),
+                description=label(name),
+                **row(304, 98),
+            )
+            for name in TERMS
+        }
+        self._size = widgets.SelectionSlider(
+            options=_plain(SIZES),
+            description="size (px)",
+            continuous_update=False,  # each change of size blurs a little
+            **row(304, 98),
+        )
+        self._mix = widgets.FloatSlider(
+            max=1.0, step=0.05, description="mix", readout_format=".0%", **row(310)
+        )
+        for slider in (self._mix, self._size, *self._weights.values()):
+            slider.observe(self._change, "value")
+        self._layers, self._equaliser = {}, widgets.HBox()
+        self.show(settings)
+        self.buttons = {
+            name: widgets.Button(description=name, layout={"width": f"{width}px"})
+            for name, width in WIDTHS.items()
+        }
+        self.buttons["Start"].button_style = "success"
+        self.recipe = widgets.FileUpload(
+            accept=".json",
+            description="load recipe",
+            tooltip="Move the sliders to where a classmate's recipe has them",
+            layout={"width": "150px"},
+        )
+
+    def settings(self, base: Settings) -> Settings:
+        """Read the sliders.
+
+        Args:
+            base: gives what no slider stands for.
+
+        Returns:
+            The settings.
+
+        Raises:
+            InputError: all three weights are 0.
+        """
+        said = {field: slider.value for field, slider in self._weights.items()}
+        layers = {name: slider.value for name, slider in self._layers.items()}
+        if any(layers.values()):
+            said["style_layers"] = layers
+        else:  # no layer counts: no style
+            said["style_weight"] = 0.0
+        return replace(base, mix=self._mix.value, size=self._size.value, **said)
+
+    def show(self, settings: Settings) -> None:
+        """Put the sliders where settings have them, without calling on_change.
+
+        Args:
+            settings: of a run.
+        """
+        self._quiet = True
+        for field, slider in self._weights.items():
+            _move(slider, getattr(settings, field))
+        _move(self._size, settings.size)
+        self._mix.value = settings.mix
+        for slider in self._layers.values():
+            slider.close()
+        self._layers = {
+            name: widgets.FloatSlider(
+                value=weight,
+                max=max(20.0, weight),
+                step=0.5,
+                description=name,
+                orientation="vertical",
+                readout_format=".3g",
+                layout={"width": "56px", "height": "150px"},
+            )
+            for name, weight in settings.style_layers.items()
+        }
+        for slider in self._layers.values():
+            slider.observe(self._change, "value")
+        self._equaliser.children = list(self._layers.values())
+        self._quiet = False
+
+    def arrange(self, view: View) -> list[widgets.Widget]:
+        """Put all widgets in their places.
+
+        Args:
+            view: has the others.
+
+        Returns:
+            What stands below each other.
+        """
+        *playing, resume, download, finish = self.buttons.values()
+        left = _column(
+            310,
+            *self._weights.values(),
+            widgets.HTML("How much each style layer counts"),
+            self._equaliser,
+            self._size,
+            widgets.HBox(playing),
+            view.status,
+        )
+        middle = _column(
+            440,
+            view.result,
+            view.progress,
+            widgets.HBox([view.time, resume]),
+            _wrapped(view.compare, view.colours),
+        )
+        right = _column(
+            350,
+            view.originals,
+            view.curves,
+            widgets.HBox([view.large, finish, view.estimate]),
+            widgets.HBox([download, self.recipe]),
+            view.links,
+        )
+        mixing = widgets.VBox([self.second, self._mix])
+        top = _wrapped(self.photo, self.painting, mixing)
+        main = _wrapped(left, middle, right)
+        for columns in (top, main):
+            columns.add_class("nst-columns")
+        style = widgets.HTML(f"<style>{CSS}</style>", layout={"display": "none"})
+        return [style, top, view.alert, main]
+
+    def _change(self, _: dict) -> None:
+        """Hand a slider's move on."""
+        if not self._quiet:
+            self._on_change()
+
+    def _choose(self) -> None:
+        """Hand a choice of painting on; it may be a new one."""
+        if list(self.second.options) != self.painting.names:
+            self._offer_second(self.second.value)
+        self._on_painting()
+
+    def _offer_second(self, name: str) -> None:
+        """List the paintings that can be mixed in."""
+        names, self._quiet = self.painting.names, True
+        self.second.options = names
+        self.second.value = name if name in names else names[-1]
+        self._quiet = False
+
+
+def _column(width: int, *parts: widgets.Widget) -> widgets.VBox:
+    """Put widgets below each other."""
+    return widgets.VBox(parts, layout={"width": f"{width}px"})
+
+
+def _wrapped(*parts: widgets.Widget) -> widgets.HBox:
+    """Put widgets beside each other, in more than one row where the page is narrow."""
+    return widgets.HBox(parts, layout={"flex_flow": "row wrap"})
+
+
+def _around(middle: float) -> list[float]:
+    """List 0 and a hundredth to a hundredfold of a weight, ten to each power of ten."""
+    steps = (float(f"{middle * 10 ** (k / 10):.2g}") for k in range(-20, 21))
+    return [0.0, *steps]
+
+
+def _plain(values: Sequence[float]) -> list[tuple[str, float]]:
+    """Label values with plain numbers, in order."""
+    return [(f"{value:g}", value) for value in sorted(set(values))]
+
+
+def _move(slider: widgets.SelectionSlider, value: float) -> None:
+    """Move a slider to a value, one of its own or not."""
+    values = [v for _, v in slider.options]
+    if value not in values:
+        slider.options = _plain([*values, value])
+    slider.value = value

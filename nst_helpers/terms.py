@@ -1,0 +1,144 @@
+"""Which losses a run adds up, what they aim at, and where it starts."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .files import InputError, check_number
+from .layers import LayerWeights
+from .losses import ContentLoss, Loss, RangeLoss, StyleLoss, TotalVariationLoss
+from .pixels import check_image, fit_inside, resize
+from .settings import Settings
+from .vgg import VGG19
+
+RANGE_WEIGHT = 50.0  # times the others: cutting off then moves no loss by 1 %
+# What the settings say of losses; of no effect where others are given.
+OF_LOSSES = ("content_weight", "style_weight", "tv_weight")
+OF_LOSSES += ("content_layers", "style_layers", "mix")
+
+
+def choose_losses(
+    painting: Tensor | Sequence[Tensor] | None,
+    settings: Settings,
+    losses: Sequence[Loss] | None = None,
+) -> tuple[Loss, ...]:
+    """List the losses of a run: content, style of each painting, total variation.
+
+    Args:
+        painting: (1, 3, H, W) in [0, 1], or two of them, which settings.mix mixes.
+        settings: give weights and layers.
+        losses: instead of all these.
+
+    Returns:
+        The losses, of different names.
+
+    Raises:
+        InputError: no image, or a mix without a second painting; or losses beside
+            weights or layers in the settings, or of one name, or of no such layer.
+    """
+    if losses is not None:
+        return _check_losses(losses, settings)
+    paintings = list(painting) if isinstance(painting, list | tuple) else [painting]
+    if len(paintings) not in (1, 2):
+        raise InputError(f"give one painting or two, not {len(paintings)}")
+    if settings.mix and len(paintings) == 1:
+        raise InputError(f"a mix of {settings.mix:g} needs a second painting")
+    # A layer of weight 0 would only cost time.
+    content = {name: w for name, w in settings.content_layers.items() if w}
+    style = {name: w for name, w in settings.style_layers.items() if w}
+    chosen = [ContentLoss(settings.content_weight, content)]
+    for x, name, share in zip(
+        paintings, ("style", "style 2"), (1 - settings.mix, settings.mix), strict=False
+    ):
+        chosen += [StyleLoss(x, settings.style_weight * share, style, name=name)]
+    return *chosen, TotalVariationLoss(settings.tv_weight)
+
+
+def _check_losses(losses: Sequence[Loss], settings: Settings) -> tuple[Loss, ...]:
+    """Refuse losses that cannot be added up, or settings of no effect beside them."""
+    for field in OF_LOSSES:
+        if getattr(settings, field) != getattr(Settings(), field):
+            raise InputError(
+                f"{field} has no effect beside losses of your own; set it in these"
+            )
+    names = ["range", "total"]
+    for loss in losses:
+        if loss.name in names:
+            raise InputError(f"there is another loss named {loss.name!r}; rename one")
+        names.append(loss.name)
+        if loss.layers:
+            LayerWeights(loss.layers, f"the layers of {loss.name}")
+    return tuple(losses)
+
+
+class Target:
+    """Hold what a run aims at, at one size.
+
+    Args:
+        vgg: measures pictures.
+        photo: (1, 3, H, W) in [0, 1], of this size.
+        losses: of the run; they compute here what they aim at.
+
+    Attributes:
+        vgg, photo: the same.
+        given: weights of the losses; None where they are to aim anew.
+        terms: of the sum: losses of a weight above 0, and one that keeps pixels in
+            [0, 1].
+        weights: {name: weight} of the terms.
+        layers: names of all that they look at.
+        factor: makes the weights add up to 100: only their ratio matters, but to L-BFGS
+            the size of the loss does too.
+
+    Raises:
+        InputError: a weight is no number from 0 to 1e6, none is above 0, or a painting
+            gets too thin; the losses then aim at what they aimed at before.
+    """
+
+    @torch.no_grad()
+    def __init__(self, vgg: VGG19, photo: Tensor, losses: Sequence[Loss]) -> None:
+        self.vgg, self.photo = vgg, photo
+        self.given = [loss.weight for loss in losses]
+        for loss in losses:
+            check_number(f"the weight of {loss.name}", loss.weight, 0.0, 1e6)
+        if not sum(self.given) > 0:
+            raise InputError("no loss has a weight above 0; raise one")
+        in_range = RangeLoss(RANGE_WEIGHT * sum(self.given))
+        self.terms = [*(loss for loss in losses if loss.weight), in_range]
+        self.weights = {term.name: term.weight for term in self.terms}
+        self.layers = {name for term in self.terms for name in term.layers}
+        self.factor = 100 / sum(self.given)
+        before = [dict(vars(term)) for term in self.terms]
+        try:
+            for term in self.terms:
+                term.prepare(vgg, photo)
+        except InputError:  # refused: the old run goes on
+            for term, state in zip(self.terms, before, strict=True):
+                vars(term).update(state)
+            raise
+
+
+def first_image(
+    photo: Tensor, painting: Tensor | Sequence[Tensor] | None, settings: Settings
+) -> Tensor:
+    """Make the picture that a run starts from.
+
+    Args:
+        photo: (1, 3, H, W) in [0, 1].
+        painting: (1, 3, H, W) in [0, 1], or two, of which the first counts.
+        settings: its start, seed, size and scales count.
+
+    Returns:
+        (1, 3, h, w) in [0, 1], of the photo's shape.
+
+    Raises:
+        InputError: no painting to start from, or a side under 16 pixels.
+    """
+    photo = resize(photo, settings.size // 2 ** settings.halvings_at(0), "the photo")
+    if settings.start == "content":
+        return photo
+    if settings.start == "noise":
+        generator = torch.Generator().manual_seed(settings.seed)
+        return torch.rand(photo.shape, generator=generator, device="cpu")
+    first = painting[0] if isinstance(painting, list | tuple) else painting
+    return fit_inside(check_image(first, "painting"), *photo.shape[2:])
