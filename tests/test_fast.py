@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY
+from conftest import TINY, Watch
 from test_resume import as_file, handed_on, walk
-from test_transfer import change, same
+from test_transfer import BARE, change, own, same
 from torch.nn.functional import conv2d
 
 from nst_helpers import (
@@ -391,6 +391,20 @@ def test_float32_takes_over_when_a_rounded_line_search_finds_no_way(
     steps = next(transfer), next(again)
     assert steps[0].restarted and same(steps[:1], steps[1:])
     assert transfer.precision == again.precision == "bfloat16"
+
+
+def test_losses_of_ones_own_are_given_whole_numbers(photo, painting, made_for_bfloat16):
+    seen = []
+    watch = Watch(lambda _, features: seen.append(features["conv1_2"].dtype))
+    watch.layers = {"conv1_2": 1.0}
+    aim = dataclasses.replace(BARE, precision="auto")
+    transfer = StyleTransfer(photo, None, aim, own(painting, watch))
+    list(transfer)
+    assert transfer.precision == "float32" and set(seen) == {torch.float32}
+    # Whoever asks for it, gets it.
+    aim = dataclasses.replace(BARE, precision="bfloat16")
+    next(StyleTransfer(photo, None, aim, own(painting, watch)))
+    assert seen[-1] == torch.bfloat16
 
 
 def test_a_fixed_precision_stays(photo, painting):

@@ -142,11 +142,12 @@ def test_ctrl_c_on_any_line_of_a_bend_takes_it_up_or_leaves_it(photo, painting):
                 setattr(transfer, field, value)
             new = {
                 "settings": transfer.settings != BARE,
-                "losses": transfer.losses == others,
+                "losses": transfer.losses == tuple(others),
                 "image": not torch.equal(transfer.image, steps[-1].image),
             }[field]
             assert transfer.settings == (value if new and field == "settings" else BARE)
-            assert transfer.losses == (others if new and field == "losses" else losses)
+            expected = tuple(others) if new and field == "losses" else losses
+            assert transfer.losses == expected
             more = list(transfer)
             assert [step.iteration for step in more] == [3, 4]
             assert more[0].restarted >= new

@@ -310,7 +310,7 @@ def test_a_new_loss_is_one_class(photo, painting):
         assert step.losses["redness"] == pytest.approx(expected, abs=0.01)
         total = sum(weight * step.losses[n] for n, weight in step.weights.items())
         assert step.losses["total"] == pytest.approx(total, rel=1e-5)
-    assert transfer.losses == losses and transfer.painting is None
+    assert list(transfer.losses) == losses and transfer.painting is None
 
 
 def test_a_new_loss_sees_its_layers_and_the_photo(photo):
