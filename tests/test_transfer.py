@@ -662,6 +662,13 @@ def test_a_weight_that_is_none_is_refused_and_set_right_again(photo, painting):
     assert totals == sorted(totals, reverse=True)
 
 
+def test_the_optimiser_remembers_twenty_steps(photo, painting):
+    transfer, steps = run(photo, painting, steps=24)
+    assert steps[-1].iteration == 24
+    (memory,) = transfer.state_dict()["optimizer"]["state"].values()
+    assert len(memory["old_dirs"]) == len(memory["old_stps"]) == 20
+
+
 # What ends it.
 
 

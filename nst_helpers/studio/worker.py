@@ -10,7 +10,6 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..files import InputError
-from ..pixels import stretch
 from ..settings import LIMITS, Settings
 from ..step import Step
 from ..transfer import StyleTransfer
@@ -133,7 +132,7 @@ class Worker(threading.Thread):
         self._larger = size
         self._transfer.settings = self._run_settings()
         if image is not None:
-            self._go_on_from(image)
+            self._transfer.image = image
         self.left = self.total = steps
 
     @_command
@@ -208,14 +207,10 @@ class Worker(threading.Thread):
         given = self.photo, self._paintings, self._run_settings()
         self._transfer, self._recent = StyleTransfer(*given), []
         if self.newest:
-            self._go_on_from(self.newest.image)
+            self._transfer.image = self.newest.image
             self._transfer.iteration = self.newest.iteration
         else:
             self._keep(next(self._transfer))  # iteration 0, the start itself
-
-    def _go_on_from(self, image: Tensor) -> None:
-        """Go on from a picture of this run, in whatever size it was painted."""
-        self._transfer.image = stretch(image, *self._transfer.image.shape[2:])
 
     def _step(self) -> None:
         """Paint one iteration."""
