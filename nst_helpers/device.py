@@ -23,17 +23,7 @@ NETWORK = 0.75  # GB, whatever the size
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Choose where to compute.
-
-    Args:
-        name: "auto" (the best there is), "cpu", "cuda", "cuda:1" or "mps".
-
-    Returns:
-        The device.
-
-    Raises:
-        InputError: there is no such device here, or it cannot compute.
-    """
+    """Return the device of a name, "auto" for the best there is, if it can compute."""
     count = {"cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0}
     count |= {"mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if name == "auto":
@@ -52,30 +42,15 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def accelerate(vgg: VGG19, precision: str) -> tuple[VGG19, str]:
-    """Make a quicker copy of a network for one run, where this computer has one.
+    """Return a quicker copy of a network, where this computer has one, for one run.
 
-    Args:
-        vgg: the network.
-        precision: "float32", "bfloat16", or "auto" for the quicker of the two.
-
-    Returns:
-        A network of the same features, but for rounding; and the precision of its
-        numbers.
+    With it comes the precision of its numbers, which "auto" leaves to the chip.
     """
     return quicken(vgg, precision) if quicken else (vgg, "float32")
 
 
 def memory_needed(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> float:
-    """Estimate the memory that a run takes besides what this process holds already.
-
-    Args:
-        photo: (1, 3, H, W), of any size.
-        losses: of the run; their paintings count.
-        settings: its size and precision count; "auto" may come to need float32.
-
-    Returns:
-        Gigabytes, at the peak.
-    """
+    """Estimate the gigabytes, at the peak, that a run adds to this process."""
     most = _pixels(photo, settings.size)
     for loss in losses:
         if isinstance(loss, StyleLoss):
@@ -92,18 +67,10 @@ def _pixels(image: Tensor, size: float) -> float:
 
 
 def check_memory(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> None:
-    """Refuse a run that this computer has no memory for.
+    """Refuse a run that this computer has no memory for; say which size would do.
 
     It asks how much of the whole computer's memory is free, and does not know of the
     limit that a container may have.
-
-    Args:
-        photo: (1, 3, H, W), of any size.
-        losses: of the run; their paintings count.
-        settings: its size and precision count.
-
-    Raises:
-        InputError: the memory would not do; the line says which size would.
     """
     needed = memory_needed(photo, losses, settings)
     free = psutil.virtual_memory().available / 1e9

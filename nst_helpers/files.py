@@ -15,17 +15,7 @@ class InputError(ValueError):
 
 
 def check_number(name: str, value: float, low: float, high: float) -> None:
-    """Refuse what is no number of the limits' kind between them.
-
-    Args:
-        name: of the number, for the error.
-        value: the number.
-        low: the smallest; if it is an int, the number must be a whole one.
-        high: the largest.
-
-    Raises:
-        InputError: no such number.
-    """
+    """Refuse what is no number from low to high; a whole one, if low is an int."""
     whole = isinstance(low, int)
     is_number = isinstance(value, int if whole else int | float)
     if isinstance(value, bool) or not is_number or not low <= value <= high:
@@ -34,14 +24,7 @@ def check_number(name: str, value: float, low: float, high: float) -> None:
 
 
 def tell(value: Any) -> str:
-    """Write a value for an error: on one line, and not at length.
-
-    Args:
-        value: anything.
-
-    Returns:
-        A line.
-    """
+    """Write any value for an error: on one line, and not at length."""
     try:
         text = " ".join(repr(value).split())
     except (ValueError, RecursionError):  # over 4300 digits, or nested too deeply
@@ -50,17 +33,11 @@ def tell(value: Any) -> str:
 
 
 def write_file(path: str | os.PathLike, data: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write all bytes of a file, or leave it as it was; its folder must exist.
 
     The bytes go to a temporary file beside it that takes its name once it is complete.
-    What a killed process left of one, a later write into the same folder removes.
-
-    Args:
-        path: the file; its folder must exist.
-        data: all of its bytes.
-
-    Raises:
-        InputError: the file cannot be written there, and why.
+    What a killed process left of one, a later write into the same folder removes. An
+    InputError says why it cannot be written.
     """
     path = Path(path)
     temporary = path.with_name(f".nst-{uuid.uuid4().hex}.part")

@@ -175,32 +175,14 @@ def save_image(image: Tensor, path: str | os.PathLike) -> None:
 
 
 def encode(image: Tensor, kind: str) -> bytes:
-    """Encode an image as the content of a file.
-
-    Args:
-        image: (1, 3, H, W) in [0, 1]; what lies outside is cut off.
-        kind: Pillow's name of the format, "JPEG" or "PNG", say.
-
-    Returns:
-        The content.
-    """
+    """Encode an image as the content of a file; kind is Pillow's: "JPEG", "PNG"."""
     encoded = io.BytesIO()
     Image.fromarray(to_bytes(image)).save(encoded, kind, quality=95)
     return encoded.getvalue()
 
 
 def check_ending(path: str | os.PathLike) -> str:
-    """Find the image format that the ending of a name asks for.
-
-    Args:
-        path: of the file to write.
-
-    Returns:
-        Pillow's name of the format.
-
-    Raises:
-        InputError: an ending that save_image cannot write; the line lists those it can.
-    """
+    """Return the kind that the ending of a name asks for; refuse others."""
     ending = Path(path).suffix.lower()
     if ending not in FORMATS:
         raise InputError(f"{path}: end the name in one of {', '.join(FORMATS)}")

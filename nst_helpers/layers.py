@@ -16,18 +16,7 @@ LAYERS = tuple(CHANNELS)
 
 
 def layer_name(name: str) -> str:
-    """Find the layer that a name means.
-
-    Args:
-        name: conv1_1 … conv5_4; or relu1_1 … relu5_4, which mean the same: the
-            activation after the convolution's ReLU.
-
-    Returns:
-        The name that begins with conv.
-
-    Raises:
-        InputError: neither; the line lists the sixteen.
-    """
+    """Return the name that begins with conv; relu1_1 means conv1_1, after its ReLU."""
     layer = name.replace("relu", "conv") if isinstance(name, str) else name
     if layer not in LAYERS:
         raise InputError(f"no layer {name!r}; there are {', '.join(LAYERS)}")
@@ -37,12 +26,8 @@ def layer_name(name: str) -> str:
 class LayerWeights(dict):
     """Hold {layer: weight} as a dict that cannot be changed.
 
-    Args:
-        name: of the setting, for the errors.
-        layers: {layer: weight}, each weight 0 to 1e6, one at least above 0.
-
-    Raises:
-        InputError: what is no such dict; or later, whoever tries to change it.
+    Each weight is 0 to 1e6, one at least above 0; the name, of the setting, is for the
+    errors.
     """
 
     def __init__(self, layers: Mapping[str, float], name: str = "layers") -> None:

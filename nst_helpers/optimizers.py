@@ -14,8 +14,7 @@ MANY = 600_000  # variables, of which a history of 20 steps fills 100 MB
 class LBFGS(torch.optim.LBFGS):
     """Take one iteration of L-BFGS at a time, so that there is a picture to see.
 
-    Args:
-        variables: one, (…), a leaf that asks for a gradient.
+    It has one variable, a leaf that asks for a gradient.
 
     Source: PyTorch's, with its strong Wolfe line search; Liu and Nocedal 1989.
     """
@@ -43,11 +42,7 @@ class LBFGS(torch.optim.LBFGS):
         )
 
     def step(self, closure: Callable[[], float]) -> None:
-        """Take a step, if there is a way down.
-
-        Args:
-            closure: computes the loss, and the gradient of the variables.
-        """
+        """Take a step, if there is a way down; closure gives loss and gradient."""
         before = self._variables.detach().clone()
         super().step(closure)
         if torch.equal(before, self._variables):

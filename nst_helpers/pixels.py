@@ -14,55 +14,26 @@ MIN_SIDE = 16  # VGG19 halves the picture four times
 
 
 def to_tensor(pixels: np.ndarray) -> Tensor:
-    """Turn an array into an image tensor.
-
-    Args:
-        pixels: (H, W, 3) in [0, 1].
-
-    Returns:
-        (1, 3, H, W) float32.
-    """
+    """Turn an array, (H, W, 3) in [0, 1], into an image tensor."""
     # In one piece: L-BFGS wants its variables so.
     channels_first = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
     return torch.tensor(channels_first, device="cpu")[None]
 
 
 def to_array(image: Tensor) -> np.ndarray:
-    """Turn an image tensor into an array.
-
-    Args:
-        image: (1, 3, H, W); what lies outside [0, 1] is cut off.
-
-    Returns:
-        (H, W, 3) float32 in [0, 1].
-    """
+    """Turn an image tensor into an array, (H, W, 3) float32, cut off to [0, 1]."""
     return image.detach()[0].permute(1, 2, 0).float().cpu().numpy().clip(0, 1)
 
 
 def to_bytes(image: Tensor) -> np.ndarray:
-    """Turn an image tensor into an array of bytes.
-
-    Args:
-        image: (1, 3, H, W); what lies outside [0, 1] is cut off.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
+    """Turn an image tensor into an array, (H, W, 3) uint8, cut off to [0, 1]."""
     return (to_array(image) * 255).round().astype(np.uint8)
 
 
 def check_image(image: Tensor, name: str) -> Tensor:
-    """Refuse what is no image tensor.
+    """Return the image as float32, without a gradient; refuse what is none.
 
-    Args:
-        image: (1, 3, H, W) in [0, 1].
-        name: of the picture, for the error.
-
-    Returns:
-        (1, 3, H, W) float32, without a gradient.
-
-    Raises:
-        InputError: another type or shape, or numbers outside [0, 1].
+    The name is that of the picture, for the error, an InputError.
     """
     if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):
         raise InputError(f"the {name} is no image tensor (1, 3, H, W); use load_image")
@@ -72,14 +43,7 @@ def check_image(image: Tensor, name: str) -> Tensor:
 
 
 def check_mask(mask: Tensor | None) -> None:
-    """Refuse what is no mask.
-
-    Args:
-        mask: (H, W) in [0, 1]; None passes.
-
-    Raises:
-        InputError: another type or shape, numbers outside [0, 1], or 0 everywhere.
-    """
+    """Refuse what is neither None nor a mask: (H, W) in [0, 1], not all 0."""
     if mask is None:
         return
     if not isinstance(mask, Tensor) or mask.ndim != 2:
@@ -89,15 +53,7 @@ def check_mask(mask: Tensor | None) -> None:
 
 
 def fit_mask(mask: Tensor, features: Tensor) -> Tensor:
-    """Bring a mask to the size of features, by area.
-
-    Args:
-        mask: (h, w) in [0, 1].
-        features: (1, C, H, W).
-
-    Returns:
-        (H, W) in [0, 1].
-    """
+    """Bring a mask, (h, w), to the (H, W) of features, (1, C, H, W), by area."""
     mask = mask[None, None].to(features)
     return interpolate(mask, features.shape[2:], mode="area")[0, 0]
 
@@ -106,18 +62,8 @@ def resize(image: Tensor, long_side: int, name: str = "the picture") -> Tensor:
     """Bring the longer side of an image to long_side pixels, keeping its shape.
 
     Shrinking averages areas (no moiré from whiskers or brush strokes); enlarging
-    interpolates cubically.
-
-    Args:
-        image: (1, 3, H, W) in [0, 1].
-        long_side: pixels.
-        name: of the picture, for the error.
-
-    Returns:
-        (1, 3, h, w) in [0, 1] with max(h, w) = long_side.
-
-    Raises:
-        InputError: the short side is or falls under 16 pixels, or OpenCV is broken.
+    interpolates cubically. An InputError says, by the picture's name, if a side is or
+    falls under 16 pixels.
     """
     old_h, old_w = image.shape[2:]
     scale = long_side / max(old_h, old_w)
@@ -134,19 +80,7 @@ def resize(image: Tensor, long_side: int, name: str = "the picture") -> Tensor:
 
 
 def stretch(image: Tensor, height: int, width: int) -> Tensor:
-    """Bring an image to a height and a width, whatever its shape.
-
-    Args:
-        image: (1, 3, H, W) in [0, 1].
-        height: in pixels.
-        width: in pixels.
-
-    Returns:
-        (1, 3, height, width) in [0, 1].
-
-    Raises:
-        InputError: OpenCV is broken.
-    """
+    """Bring an image to a height and a width in pixels, whatever its shape."""
     if image.shape[2:] == (height, width):
         return image
     try:
@@ -162,18 +96,7 @@ def stretch(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def fit_shape(image: Tensor, like: Tensor) -> Tensor:
-    """Bring an image to the size of another, if it has its shape.
-
-    Args:
-        image: (1, 3, H, W) in [0, 1].
-        like: (1, 3, h, w).
-
-    Returns:
-        (1, 3, h, w) in [0, 1].
-
-    Raises:
-        InputError: no image, or of another shape, by more than a pixel.
-    """
+    """Bring an image to the size of another; refuse one of another shape."""
     check_image(image, "image")
     # Sides were rounded at the smaller of the two sizes: compare them there.
     small = min(max(image.shape), max(like.shape))
@@ -188,16 +111,7 @@ def fit_shape(image: Tensor, like: Tensor) -> Tensor:
 def fit_inside(image: Tensor, height: int, width: int) -> Tensor:
     """Bring an image, whole and undistorted, into a frame; mirror it to fill the rest.
 
-    Args:
-        image: (1, 3, H, W) in [0, 1].
-        height: of the frame, in pixels.
-        width: of the frame, in pixels.
-
-    Returns:
-        (1, 3, height, width) in [0, 1], on the CPU.
-
-    Raises:
-        InputError: its short side would fall under 16 pixels.
+    The frame is height × width pixels; the result, (1, 3, height, width), on the CPU.
     """
     scale = min(height / image.shape[2], width / image.shape[3])
     pixels = to_array(resize(image, round(scale * max(image.shape[2:]))))

@@ -221,14 +221,7 @@ def save_gif(images: Sequence[Tensor], path: str | os.PathLike) -> None:
 
 
 def encode_gif(images: Sequence[Tensor]) -> bytes:
-    """Encode images as the content of an animated GIF.
-
-    Args:
-        images: of (1, 3, H, W) in [0, 1]; all are brought to the size of the last.
-
-    Returns:
-        The content; all but the last picture take GIF_SECONDS together.
-    """
+    """Encode images as the content of an animated GIF, as save_gif writes it."""
     shape = images[-1].shape[2:]
     first, *rest = [Image.fromarray(to_bytes(stretch(x, *shape))) for x in images]
     # Browsers slow down frames shorter than 20 ms.

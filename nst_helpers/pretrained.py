@@ -27,21 +27,13 @@ PLACES = {name: f"features.{2 * i + int(name[4]) - 1}" for i, name in enumerate(
 def read_parameters(
     weights: str | os.PathLike, seed: int = 0
 ) -> dict[str, dict[str, Tensor]]:
-    """Read, or draw, the weights of VGG19's convolutions.
+    """Read, or draw, {layer: {"weight": (D, C, 3, 3), "bias": (D,)}} of VGG19.
 
-    Args:
-        weights: "bundled", "imagenet" (the file that the environment variable
-            NST_WEIGHTS names, else a download), "random" or the path of a .safetensors
-            or .pth file, checked against the SHA-256 in FILE.sha256, if that is there.
-        seed: chooses the random weights.
-
-    Returns:
-        {layer: {"weight": (D, C, 3, 3), "bias": (D,)}}, float16 or float32. VGG-16 has
-        no conv3_4, conv4_4 and conv5_4: a file without all three is taken for its.
-
-    Raises:
-        InputError: no such file, one that may not be read, a damaged one, weights of
-            another network, or no way to download them.
+    Weights are "bundled", "imagenet" (the file that the environment variable
+    NST_WEIGHTS names, else a download), "random" or the path of a .safetensors or .pth
+    file, checked against the SHA-256 in FILE.sha256, if that is there. VGG-16 has no
+    conv3_4, conv4_4 and conv5_4: a file without all three is taken for its. An
+    InputError says what is wrong with a file, or how to get one.
     """
     state = _random(seed) if weights == "random" else _read_state(weights)
     is_vgg16 = all(f"{PLACES[name]}.weight" not in state for name in NOT_IN_VGG16)

@@ -115,26 +115,15 @@ class Settings:
             raise InputError(f"{name} is {choices}, not {tell(value)}")
 
     def check_change(self, others: "Settings") -> None:
-        """Refuse other settings that a run cannot go on with.
-
-        Args:
-            others: of the same run.
-
-        Raises:
-            InputError: one of FIXED is another.
-        """
+        """Refuse others that a run with these cannot go on with."""
         for name in FIXED:
             if getattr(self, name) != getattr(others, name):
                 raise InputError(f"{name} cannot change in mid-run; start a new one")
 
     def halvings_at(self, iteration: int) -> int:
-        """Tell how often the size is halved, while it goes from coarse to fine.
+        """Tell how often the size is halved, from coarse to fine, after an iteration.
 
-        Args:
-            iteration: of the step before.
-
-        Returns:
-            0 or more; each in an equal share of the steps, 40 at most.
+        Each size has an equal share of the steps, 40 at most.
         """
         share = min(self.steps // self.scales, COARSE_STEPS)
         return max(0, self.scales - 1 - max(0, iteration) // share)
@@ -151,11 +140,7 @@ class Settings:
         write_file(path, self.to_json().encode())
 
     def to_json(self) -> str:
-        """Write the settings as the text of a recipe.
-
-        Returns:
-            JSON, with a version number.
-        """
+        """Write the settings as the text of a recipe."""
         recipe = {"version": RECIPE_VERSION, **dataclasses.asdict(self)}
         return json.dumps(recipe, indent=2) + "\n"
 
@@ -180,18 +165,7 @@ class Settings:
 
     @classmethod
     def from_json(cls, content: bytes, name: str = "the recipe") -> "Settings":
-        """Read the content of a recipe.
-
-        Args:
-            content: what to_json wrote, in UTF-8.
-            name: of the recipe, for the errors.
-
-        Returns:
-            Settings; what the recipe leaves out has its default.
-
-        Raises:
-            InputError: no recipe, or a value that is refused.
-        """
+        """Read a recipe, in UTF-8; the name is for the errors, as in load."""
         try:
             text = content.decode("utf-8-sig")
             recipe = json.loads(text, object_pairs_hook=_no_twins)

@@ -25,17 +25,8 @@ def choose_losses(
 ) -> tuple[Loss, ...]:
     """List the losses of a run: content, style of each painting, total variation.
 
-    Args:
-        painting: (1, 3, H, W) in [0, 1], or two of them, which settings.mix mixes.
-        settings: give weights and layers.
-        losses: instead of all these.
-
-    Returns:
-        The losses, of different names.
-
-    Raises:
-        InputError: no image, or a mix without a second painting; or losses beside
-            weights or layers in the settings, or of one name, or of no such layer.
+    Or those given instead, if they can be added up; settings of theirs would then have
+    no effect and are refused.
     """
     if losses is not None:
         return _check_losses(losses, settings)
@@ -73,15 +64,10 @@ def _check_losses(losses: Sequence[Loss], settings: Settings) -> tuple[Loss, ...
 
 
 class Target:
-    """Hold what a run aims at, at one size.
-
-    Args:
-        vgg: measures pictures.
-        photo: (1, 3, H, W) in [0, 1], of this size.
-        losses: of the run; they compute here what they aim at.
+    """Hold what a run aims at, at one size: the photo's, (1, 3, H, W).
 
     Attributes:
-        vgg, photo: the same.
+        vgg, photo: as given.
         given: weights of the losses; None where they are to aim anew.
         terms: of the sum: losses of a weight above 0, and one that keeps pixels in
             [0, 1].
@@ -89,10 +75,6 @@ class Target:
         layers: names of all that they look at.
         factor: makes the weights add up to 100: only their ratio matters, but to L-BFGS
             the size of the loss does too.
-
-    Raises:
-        InputError: a weight is no number from 0 to 1e6, none is above 0, or a painting
-            gets too thin; the losses then aim at what they aimed at before.
     """
 
     @torch.no_grad()
@@ -121,19 +103,7 @@ class Target:
 def first_image(
     photo: Tensor, painting: Tensor | Sequence[Tensor] | None, settings: Settings
 ) -> Tensor:
-    """Make the picture that a run starts from.
-
-    Args:
-        photo: (1, 3, H, W) in [0, 1].
-        painting: (1, 3, H, W) in [0, 1], or two, of which the first counts.
-        settings: its start, seed, size and scales count.
-
-    Returns:
-        (1, 3, h, w) in [0, 1], of the photo's shape.
-
-    Raises:
-        InputError: no painting to start from, or a side under 16 pixels.
-    """
+    """Make the picture that a run starts from, of the photo's shape."""
     photo = resize(photo, settings.size // 2 ** settings.halvings_at(0), "the photo")
     if settings.start == "content":
         return photo

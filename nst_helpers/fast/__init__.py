@@ -26,16 +26,10 @@ TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}  # of a relative difference
 def accelerate(vgg: VGG19, precision: str = "auto") -> tuple[VGG19, str]:
     """Copy a network for one run, so that it computes faster; weights are frozen.
 
-    It is compared once with the network given. Where it cannot be had, or disagrees,
-    a warning says so, and the network given is returned.
-
-    Args:
-        vgg: the network.
-        precision: "float32"; "bfloat16", numbers of 16 bits: 8 for the size, 8 for the
-            digits; or "auto": the latter where the chip is made for them.
-
-    Returns:
-        The copy, and the precision of its features.
+    The copy is compared once with the network given. Where it cannot be had, or
+    disagrees, a warning says so, and the network given is returned. With it comes the
+    precision of its features: "auto" chooses "bfloat16" (numbers of 16 bits: 8 for the
+    size, 8 for the digits) where the chip is made for it.
     """
     weight = vgg.convs["conv1_1"].weight
     try:

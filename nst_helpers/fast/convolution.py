@@ -14,14 +14,7 @@ MANY = 4_000_000  # numbers, of a picture or features
 
 
 def has_onednn(x: Tensor) -> bool:
-    """Tell whether oneDNN can compute with numbers of this kind, where they are.
-
-    Args:
-        x: any tensor.
-
-    Returns:
-        True on most processors, for float32; for bfloat16 if the chip knows it.
-    """
+    """Tell whether oneDNN can compute with numbers of this kind, where they are."""
     mkldnn = torch.backends.mkldnn  # its old name
     if x.device.type != "cpu" or not mkldnn.is_available() or mkldnn.is_acl_available():
         return False  # on ARM it fuses nothing
@@ -33,9 +26,8 @@ def has_onednn(x: Tensor) -> bool:
 class ConvReLU(nn.Module):
     """Convolve with 3×3 kernels, then cut off below 0: max(0, W ∗ x + b).
 
-    Args:
-        conv: gives kernels, bias and padding.
-        dtype: of the numbers; of pixels they are float32, which rounding would spoil.
+    Kernels, bias and padding are those of conv. Numbers are of dtype, but for pixels,
+    which its rounding would spoil.
     """
 
     def __init__(self, conv: nn.Conv2d, dtype: torch.dtype) -> None:

@@ -48,31 +48,16 @@ FEWEST = 6
 
 
 def is_faster(x: Tensor, kernels: Tensor, padding: int) -> bool:
-    """Tell whether Winograd's way is the faster one, where there is oneDNN.
-
-    Args:
-        x: (1, C, H, W), to be convolved.
-        kernels: (D, C, 3, 3).
-        padding: zeros beyond each side of x.
-
-    Returns:
-        True for one picture in float32, of channels and pixels enough.
-    """
+    """Tell whether it beats oneDNN: in float32, with channels and tiles enough."""
     tiles = math.prod(math.ceil((side + 2 * padding - 2) / 4) for side in x.shape[2:])
     enough = math.prod(kernels.shape[:2]) >= PAIRS and tiles >= FEWEST
     return len(x) == 1 and x.dtype == torch.float32 and enough
 
 
 def transform(kernels: Tensor, x: Tensor, padding: int) -> Tensor:
-    """Evaluate kernels at the 36 points, and bring them into oneDNN's order.
+    """Evaluate kernels, (D, C, 3, 3), at the 36 points, in oneDNN's order for x.
 
-    Args:
-        kernels: (D, C, 3, 3).
-        x: (1, C, H, W), of the size that they are for.
-        padding: zeros beyond each side of x.
-
-    Returns:
-        (36·D, C, 1, 1), for convolve.
+    Returns (36·D, C, 1, 1), for convolve.
     """
     taps = kernels.permute(2, 3, 0, 1).flatten(0, 1)  # (9, D, C)
     values = torch.tensordot(_squared(G), taps, 1).flatten(0, 1)
@@ -84,16 +69,10 @@ def transform(kernels: Tensor, x: Tensor, padding: int) -> Tensor:
 def convolve(
     x: Tensor, transformed: Tensor, bias: Tensor | None, padding: int
 ) -> Tensor:
-    """Convolve with 3×3 kernels.
+    """Convolve with kernels from transform, off by some millionths.
 
-    Args:
-        x: (1, C, H, W), best in channels-last order.
-        transformed: (36·D, C, 1, 1), kernels from transform.
-        bias: (D,), which is added before all below 0 is cut off; None: neither is done.
-        padding: zeros beyond each side of x.
-
-    Returns:
-        (1, D, H + 2·padding − 2, W + 2·padding − 2), off by some millionths.
+    With a bias, (D,), it is added before all below 0 is cut off; without, neither is.
+    Padding is the zeros beyond each side of x, (1, C, H, W); best channels-last.
     """
     (channels, height, width), filters = x.shape[1:], len(transformed) // 36
     down, across = _strip(x, padding)
