@@ -15,9 +15,9 @@ from conftest import IMAGES
 from PIL import Image
 
 from nst_helpers import InputError, Settings, StyleTransfer, load_image, save_image
-from nst_helpers import __main__ as command_line
 from nst_helpers.__main__ import main
 from nst_helpers.checkpoint import save_checkpoint
+from nst_helpers.cli import paint as command_line
 from nst_helpers.run import forecast
 
 PAIR = [

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("empty_folder")
 @pytest.fixture(autouse=True)
 def no_trial(monkeypatch):
     """Take no time to try how long a run will take."""
-    monkeypatch.setattr("nst_helpers.__main__.forecast", lambda *_: (20.0, 1.2))
+    monkeypatch.setattr("nst_helpers.cli.paint.forecast", lambda *_: (20.0, 1.2))
 
 
 def test_a_disk_too_full_for_checkpoints_does_not_end_a_run(capsys):
@@ -52,7 +52,7 @@ def test_a_disk_too_full_for_the_picture_costs_no_work(capsys, monkeypatch):
     assert main([*SMALL, "-o", "whole.png"]) == 0
     keeping = [*SMALL, "--checkpoint", "run", "--every", "0", "-o", "out.png"]
     with monkeypatch.context() as patched:
-        patched.setattr("nst_helpers.__main__.save_image", save_on_a_full_disk)
+        patched.setattr("nst_helpers.cli.paint.save_image", save_on_a_full_disk)
         assert main(keeping) == 2
     assert "out.png: cannot be written: File too large" in capsys.readouterr().err
     assert sorted(os.listdir()) == ["run", "whole.png"]

@@ -9,7 +9,7 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 METHOD = ("vgg", "losses", "spectrum", "transfer")
-LIMIT = 2819  # lines of all but studio and lessons
+LIMIT = 2845  # lines of all but studio and lessons
 APART = ("studio", "lessons")  # nobody needs them but who opens them
 SCREEN = ("__main__", "cli")  # may print
 
@@ -65,7 +65,7 @@ def test_the_graph_is_read_right():
     assert {"fast.convolution", "fast.winograd"} <= FILES.keys()
     assert "fast.winograd" in GRAPH["fast.convolution"]
     assert "transfer" in GRAPH["__init__"]
-    assert {"run", "transfer"} < GRAPH["__main__"] and "files" in GRAPH["settings"]
+    assert {"run", "transfer"} < GRAPH["cli.paint"] and "files" in GRAPH["settings"]
     assert set().union(*GRAPH.values()) <= FILES.keys()
 
 
