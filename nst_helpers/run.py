@@ -24,7 +24,7 @@ def stylize(
 
     Args:
         photo: (1, 3, H, W) in [0, 1].
-        painting: (1, 3, H, W) in [0, 1], or two of them, which settings.mix mixes.
+        painting: (1, 3, H, W) in [0, 1], or a list of them, which settings.mix mixes.
         settings: every other choice.
 
     Returns:
@@ -46,7 +46,7 @@ def forecast(
 
     Args:
         photo: (1, 3, H, W) in [0, 1].
-        painting: (1, 3, H, W) in [0, 1], or two of them.
+        painting: (1, 3, H, W) in [0, 1], or a list of them.
         settings: of the run.
 
     Returns:
@@ -57,7 +57,7 @@ def forecast(
         InputError: what cannot be had, is no image, or gives no loss.
     """
     noise = torch.rand(2, 1, 3, TRIAL, TRIAL, device="cpu")
-    small = replace(settings, size=TRIAL, scales=1, mix=0.0, start="content")
+    small = replace(settings, size=TRIAL, scales=1, mix=(), start="content")
     moments = [step.seconds for step in islice(StyleTransfer(*noise, small), 5)]
     if not moments:
         raise InputError("the loss is no number from the start; try other weights")

@@ -24,7 +24,7 @@ CHOICES = {
 }
 LIMITS = {  # field: smallest, largest; whole numbers where the limits are
     **{f"{term}_weight": (0.0, 1e6) for term in TERMS},
-    "mix": (0.0, 1.0),
+    "style_scale": (0.05, 20.0),
     "steps": (1, 100_000),
     "size": (16, 4096),
     "scales": (1, 8),
@@ -42,8 +42,11 @@ class Settings:
         content_weight: α, how much the photo's content counts, 0 to 1e6.
         style_weight: β, how much the painting's style counts, 0 to 1e6.
         tv_weight: γ, how much total variation counts, 0 to 1e6.
-        mix: of two paintings: 0 is the first, 1 the second; between them each has a
-            style loss, and β is shared out.
+        mix: of several paintings, how much each counts, relative to the others: as many
+            numbers, 0 to 1e6; none: all alike. Each has a style loss with its share of
+            β.
+        style_scale: long side of the paintings in long sides of the photo, 0.05 to 20:
+            less makes their strokes finer in the picture, more makes them larger.
         content_layers: {layer: weight}; weights, 0 to 1e6 and one above 0, count
             relative to each other.
         style_layers: {layer: weight}, likewise; the early layers carry ink and palette,
@@ -76,7 +79,8 @@ class Settings:
     content_weight: float = 1.0
     style_weight: float = 100.0
     tv_weight: float = 0.3
-    mix: float = 0.0
+    mix: tuple[float, ...] = ()
+    style_scale: float = 1.0
     content_layers: Mapping[str, float] = field(default_factory=lambda: CONTENT_LAYERS)
     style_layers: Mapping[str, float] = field(default_factory=lambda: STYLE_LAYERS)
     steps: int = 80
@@ -96,6 +100,13 @@ class Settings:
             check_number(name, getattr(self, name), low, high)
         if self.content_weight == self.style_weight == self.tv_weight == 0:
             raise InputError("content, style and tv weight are all 0; raise one")
+        if not isinstance(self.mix, list | tuple):
+            raise InputError(f"mix is a number for each painting, not {tell(self.mix)}")
+        for share in self.mix:
+            check_number("mix", share, 0.0, 1e6)
+        if self.mix and not any(self.mix):
+            raise InputError("mix needs a number above 0")
+        object.__setattr__(self, "mix", tuple(self.mix))
         if self.scales > self.steps:
             line = f"{self.scales} scales need as many steps, not {self.steps}"
             raise InputError(line)
@@ -179,6 +190,8 @@ class Settings:
                 f"{name}: a recipe of version {tell(version)}; this program reads "
                 f"version {RECIPE_VERSION}: update nst_helpers, or make the recipe anew"
             )
+        if type(share := recipe.get("mix")) in (int, float):  # the second's, once
+            recipe["mix"] = (1 - share, share)
         unknown = recipe.keys() - {f.name for f in dataclasses.fields(cls)}
         if unknown:
             raise InputError(f"{name}: no such setting: {tell(sorted(unknown))}")

@@ -15,7 +15,7 @@ from .vgg import VGG19
 RANGE_WEIGHT = 50.0  # times the others: cutting off then moves no loss by 1 %
 # What the settings say of losses; of no effect where others are given.
 OF_LOSSES = ("content_weight", "style_weight", "tv_weight")
-OF_LOSSES += ("content_layers", "style_layers", "mix")
+OF_LOSSES += ("content_layers", "style_layers", "mix", "style_scale")
 
 
 def choose_losses(
@@ -31,18 +31,19 @@ def choose_losses(
     if losses is not None:
         return _check_losses(losses, settings)
     paintings = list(painting) if isinstance(painting, list | tuple) else [painting]
-    if len(paintings) not in (1, 2):
-        raise InputError(f"give one painting or two, not {len(paintings)}")
-    if settings.mix and len(paintings) == 1:
-        raise InputError(f"a mix of {settings.mix:g} needs a second painting")
+    mix = settings.mix or (1,) * len(paintings)
+    count = len(paintings)
+    if not paintings or len(mix) < count or any(mix[count:]):
+        line = f"a mix of {len(mix)} needs as many paintings, not {count}"
+        raise InputError(line if paintings else "give a painting, or several")
     # A layer of weight 0 would only cost time.
     content = {name: w for name, w in settings.content_layers.items() if w}
     style = {name: w for name, w in settings.style_layers.items() if w}
     chosen = [ContentLoss(settings.content_weight, content)]
-    for x, name, share in zip(
-        paintings, ("style", "style 2"), (1 - settings.mix, settings.mix), strict=False
-    ):
-        chosen += [StyleLoss(x, settings.style_weight * share, style, name=name)]
+    for number, (x, part) in enumerate(zip(paintings, mix, strict=False), start=1):
+        name = "style" if number == 1 else f"style {number}"
+        weight = settings.style_weight * part / sum(mix)
+        chosen += [StyleLoss(x, weight, style, scale=settings.style_scale, name=name)]
     return *chosen, TotalVariationLoss(settings.tv_weight)
 
 

@@ -31,7 +31,7 @@ class StyleTransfer(Resumable):
 
     Args:
         photo: (1, 3, H, W) in [0, 1]; brought to settings.size.
-        painting: (1, 3, H, W) in [0, 1], of any shape; or two, to be mixed.
+        painting: (1, 3, H, W) in [0, 1], of any shape; or a list, to be mixed.
         settings: every other choice.
         losses: instead of those that the settings ask for; a painting is then only
             needed to start from it.

@@ -18,7 +18,7 @@ from nst_helpers import InputError, Settings, StyleTransfer, load_image, save_im
 from nst_helpers.__main__ import main
 from nst_helpers.checkpoint import save_checkpoint
 from nst_helpers.cli import paint as command_line
-from nst_helpers.run import forecast
+from nst_helpers.run import forecast, stylize
 
 PAIR = [
     str(IMAGES / "content" / "cat.jpg"),
@@ -121,7 +121,17 @@ def test_wrong_input_is_one_line_and_status_2(capsys):
         f"-o {PAIR[0]} --yes": "named twice",
         "-o x.png --gif x.mp4": ".gif",
         f"-o {'x' * 300}.png": "too long",
-        "-o x.png --mix 0.5": "second painting",
+        "-o x.png --mix 0.5": "say --also PAINTING:WEIGHT",
+        f"-o x.png --second {PAIR[0]}": "say --also PAINTING:WEIGHT",
+        "-o x.png --also none.png:2": "none.png",
+        f"-o x.png --also {PAIR[1]}:-1": "mix is a number from 0",
+        f"-o x.png --also {PAIR[1]} --style-weight 0": "--also does nothing",
+        "-o x.png --style-scale 2 --style-weight 0": "--style-scale does nothing",
+        "-o x.png --every 3": "--every does nothing without --checkpoint",
+        "-o x.png --every-frame 3": "--every-frame does nothing without --frames",
+        "-o x.png --frames f --every-frame 0": "--every-frame",
+        "-o x.png --seed 3": "--seed does nothing without --start noise",
+        "-o x.png --style-scale 0.01": "style_scale",
     }
     for arguments, complaint in cases.items():
         assert complaint in refused(capsys, *PAIR, *arguments.split())
@@ -172,18 +182,49 @@ def test_it_asks_before_overwriting(monkeypatch, tmp_path, answer, status):
     assert ((tmp_path / "out.png").read_bytes() == b"mine") == (status == 2)
 
 
-def test_two_paintings_are_mixed():
+def test_paintings_are_mixed():
     second = str(IMAGES / "style" / "cassatt_summertime.jpg")
-    for mix in ("0", "1"):
-        mixed = [*SMALL, "--second", second, "--mix", mix, "-o", f"{mix}.png"]
-        assert main(mixed) == 0
-    assert main([*SMALL, "-o", "first.png"]) == 0
-    assert main([PAIR[0], second, *SMALL[2:], "-o", "second.png"]) == 0
-    zero, one, first, other = (
-        load_image(f"{name}.png") for name in ("0", "1", "first", "second")
-    )
-    assert (zero - first).abs().max() == 0 and (one - other).abs().max() == 0
-    assert (zero - one).abs().max() > 2 / 255
+    third = str(IMAGES / "style" / "hokusai_poppies.jpg")
+    photo, *paintings = (load_image(path, 32) for path in (*PAIR, second, third))
+    wanted = {
+        f"--also {second}": (paintings[:2], ()),
+        f"--also {second}:2.5": (paintings[:2], (1, 2.5)),
+        f"--also {second} --also {third}:0.5": (paintings, (1, 1, 0.5)),
+        f"--also {second} --recipe r": (paintings[:2], (1, 3)),
+        f"--also {second}:1 --recipe r": (paintings[:2], (1, 1)),
+    }
+    Settings(mix=(1, 3)).save("r")
+    for options, (used, mix) in wanted.items():
+        assert main([*SMALL, *options.split(), "-o", "out.png", "--yes"]) == 0
+        picture = stylize(photo, used, Settings(size=32, steps=3, mix=mix))
+        off = (load_image("out.png") - picture).abs().max()
+        assert off <= 0.51 / 255, options
+
+
+def test_a_run_starts_from_any_picture():
+    strokes = str(IMAGES / "style" / "kandinsky_composition_viii.jpg")
+    assert main([*SMALL, "--start", strokes, "--frames", "f", "-o", "out.png"]) == 0
+    first, photo = load_image("f/00000.png"), load_image(PAIR[0], 32)
+    assert first.shape == photo.shape
+    height, width = load_image(strokes, 32).shape[2:]
+    inside = min(photo.shape[2] / height, photo.shape[3] / width)
+    middle = load_image(strokes, round(inside * 32))
+    left = (first.shape[3] - middle.shape[3]) // 2
+    off = first[..., left : left + middle.shape[3]] - middle
+    assert off.abs().max() <= 0.51 / 255
+
+
+def test_every_nth_frame():
+    assert main([*SMALL, "--frames", "f", "--every-frame", "2", "-o", "out.png"]) == 0
+    assert sorted(os.listdir("f")) == ["00000.png", "00002.png"]
+
+
+def test_as_large_as_the_photo():
+    save_image(load_image(PAIR[0], 45), "small.png")
+    given = ["small.png", PAIR[1], "--size", "photo", "--steps", "1"]
+    assert main([*given, "-o", "out.png", "--recipe", "r.json"]) == 0
+    assert load_image("out.png").shape == load_image("small.png").shape
+    assert Settings.load("r.json").size == 45
 
 
 def test_help_says_what_every_setting_means(capsys):
@@ -191,7 +232,8 @@ def test_help_says_what_every_setting_means(capsys):
         main(["--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert "α, how much the photo's content counts, 0 to 1e6. Default: 1.0." in said
-    assert "None Default" not in said
+    assert "None Default" not in said and "--mix" not in said
+    assert "--style-scale" in said and "--also PAINTING[:WEIGHT]" in said
 
 
 # Fixed, for two processes might measure differently which is faster.
@@ -223,7 +265,12 @@ def test_a_run_broken_off_ends_bit_for_bit_as_if_it_had_not_been(
     assert main([*LONG, *KEEPING, "-o", "out.png", "--yes"]) == 0
     assert "run: going on at 9" in capsys.readouterr().err
     assert open("out.png", "rb").read() == whole.read_bytes()
-    assert not os.path.exists("run")  # the work is done
+    # And more steps of the same run.
+    longer = [x if x != "30" else "32" for x in LONG]
+    assert main([*longer, *KEEPING, "-o", "more.png"]) == 0
+    assert "run: going on at 30" in capsys.readouterr().err
+    assert main([*longer, "-o", "at_once.png"]) == 0
+    assert open("more.png", "rb").read() == open("at_once.png", "rb").read()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child")

@@ -137,7 +137,10 @@ def test_a_forecast_grows_with_steps_and_size(photo, painting):
 def test_scrolls_mixes_and_coarse_runs_are_forecast_too(photo, painting):
     scroll = painting[:, :, :24, :]
     for paintings, changes in (
-        ([painting, scroll], {"mix": 0.5, "size": 512, "scales": 2, "start": "style"}),
+        (
+            [painting, scroll],
+            {"mix": (1, 1), "size": 512, "scales": 2, "start": "style"},
+        ),
         # What a photo looks like to the network, from noise.
         (painting, {"start": "noise", "style_weight": 0.0, "tv_weight": 0.0}),
     ):
@@ -151,7 +154,7 @@ def test_a_forecast_of_what_cannot_be_is_refused(photo, painting):
     for pictures, changes, line in (
         (("cat.jpg", painting), {}, "photo"),
         ((photo, "wave.jpg"), {}, "painting"),
-        ((photo, painting), {"mix": 0.5}, "second painting"),
+        ((photo, painting), {"mix": (1, 1)}, "a mix of 2"),
         ((photo, painting), {"weights": "nothing.pth"}, "nothing.pth"),
     ):
         with pytest.raises(InputError, match=line):

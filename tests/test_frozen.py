@@ -11,7 +11,7 @@ from nst_helpers import InputError, Settings
 from nst_helpers.layers import LAYERS, layer_name
 
 OTHER = Settings(
-    style_weight=7.0, style_layers={"conv2_1": 3, "relu1_2": 1.5}, scales=2, mix=0.25
+    style_weight=7.0, style_layers={"conv2_1": 3, "relu1_2": 1.5}, scales=2, mix=(3, 1)
 )
 
 

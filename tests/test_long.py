@@ -206,7 +206,7 @@ def test_numbers_stay_finite(seed):
         content_weight=weight(),
         style_weight=weight(),
         tv_weight=weight() or 1e-3,
-        mix=chance.choice([0.0, 0.5, 1.0]),
+        mix=chance.choice([(), (1, 0), (1, 1), (0, 1)]),
         steps=8,
         size=int(max(16, 16.5 * ratio, chance.randint(16, 64))),
         start=chance.choice(["content", "noise"]),

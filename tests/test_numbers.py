@@ -71,6 +71,8 @@ def line(error, *parts):
 
 def accepted(name, value):
     """Say whether a value is none of those to refuse: weights may bear any name."""
+    if name == "mix":
+        return isinstance(value, list | tuple) and list(value) in ([], [1])
     return name == "weights" and isinstance(value, str)
 
 
@@ -78,7 +80,8 @@ def accepted(name, value):
 def test_settings_refuse_junk_by_name(name):
     for value in JUNK.values():
         if accepted(name, value):
-            assert getattr(Settings(**{name: value}), name) == value
+            kept = getattr(Settings(**{name: value}), name)
+            assert kept == (tuple(value) if name == "mix" else value)
             continue
         with pytest.raises(InputError) as error:
             Settings(**{name: value})
@@ -117,7 +120,8 @@ def test_recipes_refuse_junk_by_name(name):
     for text in JSON_JUNK:
         recipe = f'{{"{name}": {text}}}'.encode()
         if accepted(name, json.loads(text)):
-            assert getattr(Settings.from_json(recipe), name) == json.loads(text)
+            kept, value = getattr(Settings.from_json(recipe), name), json.loads(text)
+            assert kept == (tuple(value) if name == "mix" else value)
             continue
         with pytest.raises(InputError) as error:
             Settings.from_json(recipe, "r.json")
@@ -199,6 +203,11 @@ def test_a_recipe_from_before_a_setting_existed_loads():
         settings = Settings.from_json(json.dumps(recipe).encode())
         default = getattr(Settings(), name)
         assert settings == dataclasses.replace(Settings(size=100), **{name: default})
+
+
+def test_a_recipe_in_which_a_mix_was_one_number_loads():
+    for share, mix in {"0": (1, 0), "0.25": (0.75, 0.25), "1.0": (0, 1)}.items():
+        assert Settings.from_json(b'{"mix": %b}' % share.encode()).mix == mix
 
 
 def test_recipes_as_editors_may_write_them_load():

@@ -54,7 +54,7 @@ def test_a_run_taken_up_goes_on_bit_for_bit(photo, painting, tmp_path):
         # L-BFGS has begun to forget its first steps.
         ({"steps": 26}, (22, 23)),
         ({"steps": 6, "optimizer": "adam", "start": "noise", "seed": 3}, (3,)),
-        ({"steps": 6, "scales": 2, "size": 48, "mix": 0.25}, (2, 3, 4)),
+        ({"steps": 6, "scales": 2, "size": 48, "mix": (3, 1)}, (2, 3, 4)),
         ({"steps": 6, "scales": 3, "size": 100, "start": "style"}, (1, 4)),
         ({"steps": 4, "pooling": "max", "padding": "replicate"}, (2,)),
     )

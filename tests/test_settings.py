@@ -62,7 +62,7 @@ def test_a_change_that_a_run_cannot_take_is_refused_by_name():
     for name, value in (others | {"scales": 2}).items():
         with pytest.raises(InputError, match=f"{name} cannot change in mid-run"):
             Settings().check_change(Settings(**{name: value}))
-    Settings().check_change(Settings(size=100, steps=3, tv_weight=2.0, mix=0.5))
+    Settings().check_change(Settings(size=100, steps=3, tv_weight=2.0, mix=(1, 1)))
 
 
 def test_sizes_are_halved_in_equal_shares_of_the_steps_of_40_at_most():

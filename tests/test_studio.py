@@ -315,20 +315,20 @@ def test_every_slider_says_what_it_stands_for(page):
     page.layers["conv3_1"].value = 7.0
     page.slider("size (px)").value = 64
     settings = page.studio.settings
-    assert (settings.mix, settings.size) == (0.25, 64)
+    assert (settings.mix, settings.size) == ((0.75, 0.25), 64)
     assert settings.style_layers == TINY.style_layers | {"conv3_1": 7.0}
     page.press_and_wait("Step")
     assert max(page.studio.image.shape) == 64
-    assert page.worker.newest.settings.mix == 0.25
+    assert page.worker.newest.settings.mix == (0.75, 0.25)
 
 
 def test_code_moves_the_sliders(page):
     page.studio.paint(2)
-    page.studio.settings = replace(page.studio.settings, style_weight=777.0, mix=0.5)
+    page.studio.settings = replace(page.studio.settings, style_weight=777.0, mix=(1, 1))
     assert page.slider("style").label == "777"
     page.studio.paint(2)
     settings = page.worker.newest.settings
-    assert (settings.style_weight, settings.mix) == (777.0, 0.5)
+    assert (settings.style_weight, settings.mix) == (777.0, (0.5, 0.5))
     assert page.worker.restarts == [3]
     # A mix has two style losses, and the curves draw both.
     assert {"style", "style 2"} <= page.worker.newest.losses.keys()
@@ -358,7 +358,8 @@ def test_a_new_run_may_have_any_settings(fresh):
     recipe = replace(TINY, pooling="max", style_weight=777.0, steps=2)
     fresh.upload("load recipe", "hers.json", recipe.to_json().encode())
     fresh.press_and_wait("Start")
-    assert fresh.alert is None and fresh.studio.settings == recipe
+    assert fresh.alert is None
+    assert fresh.studio.settings == replace(recipe, mix=(1.0, 0.0))
     assert fresh.worker.newest.settings.pooling == "max"
     fresh.press_and_wait("Stop")
     fresh.studio.settings = TINY
@@ -532,7 +533,7 @@ def test_what_is_taken_home_is_what_is_shown(page):
     film = Image.open(io.BytesIO(page.links["making-of.gif"]))
     assert film.n_frames == 7 and film.size == (32, 21)
     recipe = Settings.from_json(page.links["recipe.json"])
-    assert (recipe.style_weight, recipe.mix, recipe.steps) == (1000.0, 0.5, 3)
+    assert (recipe.style_weight, recipe.mix, recipe.steps) == (1000.0, (0.5, 0.5), 3)
 
 
 def test_a_classmates_recipe_gives_the_same_picture(page):
@@ -563,7 +564,7 @@ def test_a_recipe_may_lie_beside_the_sliders_marks(fresh):
     )
     fresh.upload("load recipe", "mine.json", recipe.to_json().encode())
     fresh.worker.wait()
-    assert fresh.studio.settings == recipe
+    assert fresh.studio.settings == replace(recipe, mix=(1.0, 0.0))
     assert list(fresh.layers) == ["conv3_2", "conv1_1"]
     fresh.layers["conv3_2"].value = 3.0
     assert fresh.studio.settings.style_layers["conv3_2"] == 3.0
@@ -613,7 +614,7 @@ def test_an_error_in_showing_is_survived(page, monkeypatch):
 def test_moving_many_sliders_is_one_command(page, monkeypatch):
     sent = []
     monkeypatch.setattr(page.worker, "change_settings", sent.append)
-    page.studio.settings = replace(TINY, style_weight=123.0, size=200, mix=0.5)
+    page.studio.settings = replace(TINY, style_weight=123.0, size=200, mix=(1, 1))
     assert sent == [page.studio.settings]
 
 

@@ -347,7 +347,8 @@ def test_losses_beside_weights_or_layers_are_refused(photo, painting):
         {"content_weight": 2.0},
         {"style_weight": 7.0},
         {"tv_weight": 0.0},
-        {"mix": 0.5},
+        {"mix": (1,)},
+        {"style_scale": 2.0},
         {"content_layers": CONTENT},
         {"style_layers": STYLE},
     ):
@@ -410,7 +411,7 @@ def test_two_style_losses_bend_their_regions(photo, painting):
 def test_a_mix_is_two_style_losses(photo, painting):
     pair = painting, photo.flip(1)
     for mix in (0.0, 0.25, 1.0):
-        mixed = run(photo, pair, mix=mix)[1]
+        mixed = run(photo, pair, mix=(4 * (1 - mix), 4 * mix))[1]
         losses = own(painting)
         losses[1:2] = [
             StyleLoss(pair[0], 100 * (1 - mix), STYLE),
@@ -426,15 +427,34 @@ def test_a_mix_is_two_style_losses(photo, painting):
         )
     for k, first in enumerate(pair):
         alone = run(photo, first)[1][-1].image
-        assert torch.equal(run(photo, pair, mix=float(k))[1][-1].image, alone)
+        assert torch.equal(run(photo, pair, mix=(1 - k, k))[1][-1].image, alone)
 
 
-def test_a_mix_needs_two_paintings(photo, painting):
-    with pytest.raises(InputError, match="second painting"):
-        begin(photo, painting, mix=0.5)
-    for paintings in ([painting] * 3, []):
-        with pytest.raises(InputError, match="one painting or two"):
-            begin(photo, paintings)
+def test_as_many_paintings_as_one_likes(photo, painting):
+    several = [painting, photo.flip(1), painting.flip(2)]
+    steps = run(photo, several)[1]
+    names = ["style", "style 2", "style 3"]
+    shares = [steps[0].weights[name] for name in names]
+    assert shares == pytest.approx([100 / 3] * 3)  # without a mix, all alike
+    aim = begin(photo, several, mix=(1, 2, 5))
+    assert [loss.weight for loss in aim.losses[1:4]] == [12.5, 25, 62.5]
+    alone, with_none = (run(photo, painting, mix=mix)[1] for mix in ((), (2, 0)))
+    assert torch.equal(alone[-1].image, with_none[-1].image)
+    for paintings, mix, line in (
+        (painting, (1, 1), "a mix of 2 needs as many paintings, not 1"),
+        (several, (1, 1), "a mix of 2 needs as many paintings, not 3"),
+        ([], (), "give a painting"),
+    ):
+        with pytest.raises(InputError, match=line):
+            begin(photo, paintings, mix=mix)
+
+
+def test_style_scale_is_the_paintings_size(photo, painting):
+    settings, losses = run(photo, painting, style_scale=1.5)[1], own(painting)
+    losses[1] = StyleLoss(painting, 100, STYLE, scale=1.5)
+    written = run(photo, None, losses)[1]
+    assert same([dataclasses.replace(s, settings=BARE) for s in settings], written)
+    assert settings[0].losses["style"] != run(photo, painting)[1][0].losses["style"]
 
 
 def test_masks_follow_the_size(photo, painting):
@@ -540,9 +560,9 @@ def test_another_painting_bends(photo, painting):
     fresh = next(begin(steps[-1].image, other))
     assert fresh.losses["style"] > bent[-1].losses["style"]
     assert transfer.painting is other
-    # Two, of which the settings go on to mix.
+    # Two, which the settings go on to mix.
     transfer.painting = [painting, other]
-    change(transfer, mix=0.5, steps=9)
+    change(transfer, mix=(2, 2), steps=9)
     (step,) = transfer
     assert step.restarted and step.weights["style"] == step.weights["style 2"] == 50
 
@@ -609,10 +629,10 @@ def test_what_is_refused_changes_nothing(photo, painting):
     for line, ask in (
         *(replace(f"{n} cannot change", **{n: value}) for n, value in others.items()),
         replace("at least 16", size=20),
-        replace("second painting", mix=0.5),
+        replace("a mix of 2", mix=(1, 1)),
         assign("the painting", "painting", thin),
         assign("image tensor", "painting", "wave.jpg"),
-        assign("one painting or two", "painting", [painting] * 3),
+        assign("give a painting", "painting", []),
         assign("has no effect", "losses", own(painting)),
         assign("shape", "image", photo.transpose(2, 3)),
     ):
@@ -633,7 +653,7 @@ def test_losses_refused_change_nothing(photo, painting):
     steps, losses = [next(transfer) for _ in range(3)], transfer.losses
     for line, field, value in (
         ("paintings are in the losses", "painting", painting),
-        ("style_weight has no effect", "settings", dataclasses.replace(BARE, mix=0.5)),
+        ("style_weight has no effect", "settings", dataclasses.replace(BARE, mix=(1,))),
         ("another loss named", "losses", [*losses, ContentLoss(layers=CONTENT)]),
         ("no loss has a weight", "losses", []),
         ("the painting", "losses", own(painting[..., :20, :])),

@@ -3,18 +3,33 @@
 import argparse
 import dataclasses
 import inspect
+import os
 import re
 from typing import NoReturn
 
+from ..files import InputError
 from ..settings import CHOICES, Settings
 
 EXTRAS = {  # option: what it names, what it is for
-    "second": ("PAINTING", "for --mix to mix in"),
     "triptych": ("FILE", "photo | painting | result"),
-    "frames": ("DIR", "a picture of every iteration"),
+    "frames": ("DIR", "a picture of every iteration, or of every N-th"),
     "gif": ("FILE", "the making-of, animated; of a run taken up again, from there on"),
     "recipe": ("FILE", "settings: read if FILE is there, else written"),
-    "checkpoint": ("FILE", "to go on from after a crash or Ctrl-C; kept until the end"),
+    "checkpoint": (
+        "FILE",
+        "to go on from: after a crash, or with more --steps",
+    ),
+}
+
+
+def number(text: str) -> int | None:
+    """Read --size; None is as large as the photo."""
+    return None if text == "photo" else int(text)
+
+
+MORE = {  # what the command line takes besides
+    "size": {"type": number, "metavar": "PIXELS", "help": "Or photo, as it is."},
+    "start": {"choices": None, "metavar": "WHAT", "help": "Or a picture's file."},
 }
 
 
@@ -34,6 +49,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("photo", metavar="PHOTO", help="gives the content")
     add("painting", metavar="PAINTING", help="gives the style")
+    also = "mixed in, counting WEIGHT times as much as the first; may be repeated"
+    add("--also", metavar="PAINTING[:WEIGHT]", action="append", default=[], help=also)
     add("-o", "--out", metavar="OUT", required=True, help="the picture to write")
     # What each setting means stands in the docstring, and nowhere else.
     pattern = r"^ {4}(\w+): (.+(?:\n {8}.+)*)"
@@ -41,16 +58,58 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     meanings = {name: " ".join(text.split()) for name, text in meanings}
     for setting in dataclasses.fields(Settings):
         if isinstance(setting.default, int | float | str):
-            add(
-                "--" + setting.name.replace("_", "-"),
-                type=type(setting.default),
-                choices=CHOICES.get(setting.name),
-                default=argparse.SUPPRESS,
-                help=f"{meanings.get(setting.name)} Default: {setting.default}.",
-            )
+            more = MORE.get(setting.name, {})
+            kind = {"type": type(setting.default), "default": argparse.SUPPRESS}
+            kind["choices"] = CHOICES.get(setting.name)
+            meaning = f"{meanings[setting.name]} {more.get('help', '')}".strip()
+            kind |= more | {"help": f"{meaning} Default: {setting.default}."}
+            add("--" + setting.name.replace("_", "-"), **kind)
     for name, (metavar, meaning) in EXTRAS.items():
         add(f"--{name}", metavar=metavar, help=meaning)
     between = "between two checkpoints. Default: 30."
-    add("--every", metavar="SECONDS", type=float, default=30.0, help=between)
+    add("--every", metavar="SECONDS", type=float, help=between)
+    add("--every-frame", metavar="N", type=int, help="of --frames. Default: 1.")
     add("--yes", action="store_true", help="overwrite without asking")
-    return parser.parse_args(arguments)
+    for gone in ("--second", "--mix"):
+        add(gone, dest="gone", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.gone:
+        parser.error("--second and --mix are gone: say --also PAINTING:WEIGHT")
+    _read_paintings(options)
+    options.picture = None  # to start from
+    if vars(options).get("start", "content") not in CHOICES["start"]:
+        options.picture = vars(options).pop("start")
+        if not os.path.exists(os.path.expanduser(options.picture)):
+            words = "content, noise, style or a picture's file"
+            parser.error(f"--start is {words}, not {options.picture!r}")
+    return options
+
+
+def _read_paintings(options: argparse.Namespace) -> None:
+    """Tell paintings from weights; without any weight, a recipe's mix may stand."""
+    options.paintings, mix = [options.painting], [1.0]
+    for also in options.also:
+        path, _, weight = also.rpartition(":")
+        try:
+            mix.append(float(weight))
+        except ValueError:  # a name without a weight
+            path = also
+            mix.append(1.0)
+        options.paintings.append(path)
+    if options.also != options.paintings[1:]:
+        options.mix = mix
+
+
+def check_effect(options: argparse.Namespace, settings: Settings) -> None:
+    """Refuse options that would do nothing."""
+    is_random = settings.start == "noise" or settings.weights == "random"
+    for name, has_effect, cure in (
+        ("every", options.checkpoint, "without --checkpoint"),
+        ("every_frame", options.frames, "without --frames"),
+        ("seed", is_random, "without --start noise or --weights random"),
+        ("style_scale", settings.style_weight, "at a style weight of 0"),
+        ("also", settings.style_weight, "at a style weight of 0"),
+    ):
+        if vars(options).get(name) not in (None, []) and not has_effect:
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} does nothing {cure}; change that, or drop it")

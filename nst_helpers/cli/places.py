@@ -6,14 +6,17 @@ import os
 import sys
 from pathlib import Path
 
-from ..files import InputError
+from ..files import InputError, check_number
 from ..images import check_ending
+from ..settings import LIMITS
 
 
 def check_places(options: argparse.Namespace) -> None:
     """Refuse, before any work, what could not be written or must not be overwritten."""
-    if not 0 <= options.every < math.inf:
+    if options.every is not None and not 0 <= options.every < math.inf:
         raise InputError(f"--every is a number of seconds, not {options.every}")
+    if options.every_frame is not None:
+        check_number("--every-frame", options.every_frame, 1, LIMITS["steps"][1])
     files = list(filter(None, (options.out, options.triptych)))
     for picture in files:
         check_ending(picture)
@@ -21,7 +24,7 @@ def check_places(options: argparse.Namespace) -> None:
         files.append(options.gif)
         if Path(options.gif).suffix.lower() != ".gif":
             raise InputError(f"{options.gif}: end the name in .gif")
-    read = filter(None, (options.photo, options.painting, options.second))
+    read = filter(None, (options.photo, *options.paintings, options.picture))
     taken = {Path(file).resolve() for file in read}
     others = options.frames, options.recipe, options.checkpoint
     for file in [*files, *filter(None, others)]:

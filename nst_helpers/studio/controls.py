@@ -6,6 +6,7 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
+from ..files import InputError
 from ..settings import TERMS, Settings
 from .curves import label
 from .gallery import SMALLEST, ImagePicker
@@ -112,19 +113,27 @@ class Controls:
             said["style_layers"] = layers
         else:  # no layer counts: no style
             said["style_weight"] = 0.0
-        return replace(base, mix=self._mix.value, size=self._size.value, **said)
+        mix = 1 - self._mix.value, self._mix.value
+        return replace(base, mix=mix, size=self._size.value, **said)
 
     def show(self, settings: Settings) -> None:
         """Put the sliders where settings have them, without calling on_change.
 
         Args:
             settings: of a run.
+
+        Raises:
+            InputError: they mix more than two paintings.
         """
+        if len(settings.mix) > 2:
+            count = len(settings.mix)
+            raise InputError(f"the studio mixes two paintings, not {count}")
         self._quiet = True
         for field, slider in self._weights.items():
             _move(slider, getattr(settings, field))
         _move(self._size, settings.size)
-        self._mix.value = settings.mix
+        mix = settings.mix
+        self._mix.value = mix[1] / sum(mix) if len(mix) == 2 else 0.0
         for slider in self._layers.values():
             slider.close()
         self._layers = {
