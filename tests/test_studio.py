@@ -179,7 +179,7 @@ def test_it_opens_with_the_photo_at_rest(fresh):
     assert fresh.worker.steps[0].iteration == 0
     assert (fresh.studio.image - resize(photo, 32)).abs().max() < 0.05
     assert "Press Start." in fresh.text and not fresh.worker.left
-    assert len(fresh.photo.names) == 4 and len(fresh.painting.names) == 6
+    assert len(fresh.photo.names) == 8 and len(fresh.painting.names) == 10
     assert ".nst-result" in fresh.text  # the looks
 
 
@@ -644,7 +644,7 @@ def test_a_panorama_too_thin_for_the_smallest_size_is_refused(fresh):
     Image.fromarray(np.zeros((150, 1000, 3), np.uint8)).save(thin, "PNG")
     fresh.upload("your own", "wide.png", thin.getvalue(), fresh.photo)
     assert "wide.png: 1000x150 pixels would become 64x10" in fresh.alert
-    assert fresh.photo.value == "cat" and len(fresh.photo.names) == 4
+    assert fresh.photo.value == "cat" and len(fresh.photo.names) == 8
     fresh.upload("your own", "cat.jpg", CAT, fresh.photo)  # the next one is taken
     assert fresh.photo.value == "cat.jpg"
 
@@ -659,7 +659,7 @@ def test_an_upload_is_chosen(fresh):
     assert "mine.jpg" in fresh.choice("mixed with").options
     assert (fresh.studio.image - resize(face, 32)).abs().max() < 0.06
     thumbnails = [m for m in fresh.markup if "background-image" in m]
-    assert [m.count("background-image") for m in thumbnails] == [5, 7]
+    assert [m.count("background-image") for m in thumbnails] == [9, 11]
     fresh.photo.value = "cat"
     fresh.worker.wait()
     fresh.photo.value = "me & you.png"
