@@ -655,14 +655,16 @@ def test_a_panorama_is_taken_if_any_preview_can_be_painted_of_it(fresh):
     for width, height, size, picker in (
         (1000, 200, 96, fresh.photo),
         (3200, 200, 256, fresh.photo),
-        (200, 3200, 256, fresh.painting),
+        (100, 500, 96, fresh.painting),
     ):
         name = f"{width}x{height}.png"
         fresh.upload("your own", name, drawn(width, height), picker)
         fresh.worker.wait()
         assert picker.value == name
         assert "32x" in fresh.alert or "x32" in fresh.alert
-        assert "choose a larger size" in fresh.alert  # and that helps:
+        assert (
+            "each side needs at least 16: choose a " in fresh.alert
+        )  # and that helps:
         fresh.slider("size (px)").value = size
         fresh.worker.wait()
         assert fresh.alert is None
@@ -674,12 +676,12 @@ def test_a_panorama_is_taken_if_any_preview_can_be_painted_of_it(fresh):
         assert fresh.worker.newest.iteration == 1 and fresh.alert is None
         fresh.slider("size (px)").value = 32
         fresh.worker.wait()
-        assert "choose a larger size" in fresh.alert
+        assert "each side needs at least 16: choose a " in fresh.alert
         fresh.photo.value = "cat"
     fresh.painting.value = "hokusai great wave"
     fresh.photo.value = "3200x200.png"
     fresh.press_and_wait("Reset")
-    assert "choose a larger size" in fresh.alert
+    assert "each side needs at least 16: choose a " in fresh.alert
     fresh.slider("size (px)").value = 256
     fresh.press_and_wait("Step")
     assert fresh.alert is None and fresh.studio.image.shape[2:] == (16, 256)
@@ -802,7 +804,7 @@ def test_a_fault_in_mid_run_is_one_line_and_can_be_gone_on_from(page, monkeypatc
     assert page.worker.newest.iteration == 4 and page.alert is None
 
 
-@pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.long)])
 def test_starts_and_stops_leave_one_thread_and_no_memory(page, times, monkeypatch):
     monkeypatch.undo()  # networks come and go
 

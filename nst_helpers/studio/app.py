@@ -32,7 +32,8 @@ class Studio(widgets.VBox):
     ever; a studio that is opened closes the one before it.
 
     Args:
-        images: a folder with content/ and style/ in it.
+        images: a folder with content/ and style/ in it. Files that are no pictures are
+            left out, and the studio names them.
         settings: where the sliders stand at first. A long side of 128 pixels gives
             several pictures a second on 2 cores.
 
