@@ -662,9 +662,7 @@ def test_a_panorama_is_taken_if_any_preview_can_be_painted_of_it(fresh):
         fresh.worker.wait()
         assert picker.value == name
         assert "32x" in fresh.alert or "x32" in fresh.alert
-        assert (
-            "each side needs at least 16: choose a " in fresh.alert
-        )  # and that helps:
+        assert "each side needs at least 16: choose a" in fresh.alert  # which helps:
         fresh.slider("size (px)").value = size
         fresh.worker.wait()
         assert fresh.alert is None
