@@ -626,7 +626,7 @@ def test_moving_many_sliders_is_one_command(page, monkeypatch):
 
 BAD_PICTURES = BAD_FILES | {
     "cut.jpg": (CAT[:5000], "broken or cut off"),
-    "<b>.heic": (b"\0\0\0\x18ftypheic", "not an image"),
+    "<b>.heic": (b"\0\0\0\x18ftypheic", "save it as JPEG or PNG"),
 }
 
 
