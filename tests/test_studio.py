@@ -676,7 +676,12 @@ def test_a_panorama_is_taken_if_any_preview_can_be_painted_of_it(fresh):
         fresh.worker.wait()
         assert "each side needs at least 16: choose a " in fresh.alert
         fresh.photo.value = "cat"
+    fresh.photo.value = "coffee"
+    fresh.worker.wait()
+    assert "the painting: " in fresh.alert  # so no run could begin
     fresh.painting.value = "hokusai great wave"
+    fresh.worker.wait()
+    assert fresh.alert is None and max(fresh.studio.image.shape) == 32
     fresh.photo.value = "3200x200.png"
     fresh.press_and_wait("Reset")
     assert "each side needs at least 16: choose a " in fresh.alert
