@@ -187,3 +187,10 @@ def check_ending(path: str | os.PathLike) -> str:
     if ending not in FORMATS:
         raise InputError(f"{path}: end the name in one of {', '.join(FORMATS)}")
     return FORMATS[ending]
+
+
+def list_endings() -> list[str]:
+    """List the endings of names, ".png" say, of the kinds that load_image reads."""
+    kinds = Image.registered_extensions()
+    # Phones write HEIC: of one that cannot be read, load_image says what to do.
+    return sorted({".heic", ".heif"} | {x for x, kind in kinds.items() if kind in READ})

@@ -181,7 +181,10 @@ class Settings:
             text = content.decode("utf-8-sig")
             recipe = json.loads(text, object_pairs_hook=_no_twins)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{name}: not a recipe in JSON: {error}") from error
+            # Where it is JSON by hand, almost, what is wrong with it helps.
+            why = f" ({error})" if content.lstrip().startswith(b"{") else ""
+            line = f"{name}: not a recipe in JSON{why}; choose one that was saved by "
+            raise InputError(line + "the studio, --recipe or Settings.save") from error
         if not isinstance(recipe, dict):
             raise InputError(f"{name}: not a recipe: it holds no {{name: value}}")
         version = recipe.pop("version", RECIPE_VERSION)

@@ -4,6 +4,7 @@ Callbacks load pictures and send commands to a Worker, so the kernel stays free;
 worker's thread writes only what shows, never a slider.
 """
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,7 +32,8 @@ class Studio(widgets.VBox):
     ever; a studio that is opened closes the one before it.
 
     Args:
-        images: a folder with content/ and style/ in it.
+        images: a folder with content/ and style/ in it. Files that are no pictures are
+            left out, and the studio names them.
         settings: where the sliders stand at first. A long side of 128 pixels gives
             several pictures a second on 2 cores.
 
@@ -39,7 +41,7 @@ class Studio(widgets.VBox):
         worker: the Worker behind it.
 
     Raises:
-        InputError: no pictures there, or a broken one.
+        InputError: no pictures there.
     """
 
     worker: Worker | None = None
@@ -52,7 +54,7 @@ class Studio(widgets.VBox):
         self._sending = threading.Lock()
         self._view = View()
         self._controls = Controls(
-            Path(images),
+            Path(os.path.expanduser(images)),
             settings,
             on_photo=lambda: self._try(self._begin),
             on_painting=lambda: self._try(self._repaint),
@@ -68,6 +70,9 @@ class Studio(widgets.VBox):
                 thread.close()
         self.worker = self._view.worker = Worker(self._view.follow)
         self._try(self._begin)
+        pickers = self._controls.photo, self._controls.painting
+        if left_out := ". ".join(p.left_out for p in pickers if p.left_out):
+            self._refuse(left_out)
 
     @property
     def settings(self) -> Settings:
@@ -83,6 +88,7 @@ class Studio(widgets.VBox):
     def settings(self, settings: Settings) -> None:
         if not self._stopped:
             self._base.check_change(settings)
+        self._check_size(settings)
         self._move_sliders(settings)
         self._try(self._change)
 
@@ -146,14 +152,14 @@ class Studio(widgets.VBox):
 
     def _refuse(self, refusal: str) -> None:
         """Show why something was not done."""
-        self._view.refusal = refusal
+        # A file's name may hold bytes that no page can show.
+        self._view.refusal = refusal.encode(errors="replace").decode()
         self._view.show()
 
     def _begin(self) -> None:
         """Begin a new run with the pictures chosen; one that paints goes on."""
         settings = self.settings  # may be refused: before anything changes
-        photo = self._controls.photo.load(self._controls.photo.value)
-        paintings = self._load_paintings()
+        photo, paintings = self._controls.photo.image, self._controls.paintings
         self._view.show_original("photo", photo)
         self._view.show_original("painting", paintings[0])
         self.worker.begin(photo, paintings, settings)
@@ -162,24 +168,21 @@ class Studio(widgets.VBox):
 
     def _repaint(self) -> None:
         """Go on with the paintings chosen."""
-        paintings = self._load_paintings()
+        paintings = self._controls.paintings
         self._view.show_original("painting", paintings[0])
         self.worker.change_paintings(paintings)
-
-    def _load_paintings(self) -> list[Tensor]:
-        """Load the two paintings chosen."""
-        names = self._controls.painting.value, self._controls.second.value
-        return [self._controls.painting.load(name) for name in names]
 
     def _change(self) -> None:
         """Go on with what the sliders say."""
         with self._sending:  # an older reading of them must not be sent last
             self.worker.change_settings(self.settings)
 
+    def _check_size(self, settings: Settings) -> None:
+        """Refuse settings, whole, if the photo gets too small."""
+        resize(self._controls.photo.image, settings.size, "the photo")
+
     def _move_sliders(self, settings: Settings) -> None:
-        """Put the sliders where settings have them; or refuse these, whole."""
-        if self.worker.photo is not None:
-            resize(self.worker.photo, settings.size, "the photo")
+        """Put the sliders where settings have them."""
         self._base = settings
         self._controls.show(settings)
 
@@ -225,6 +228,7 @@ class Studio(widgets.VBox):
         recipe = Settings.from_json(bytes(file["content"]), file["name"])
         # What suits its author's computer need not suit this one.
         here = {name: getattr(self._base, name) for name in MACHINE}
+        self._check_size(recipe)
         self._restart(replace(recipe, **here))
 
 

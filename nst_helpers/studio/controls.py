@@ -5,14 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import ipywidgets as widgets
+from torch import Tensor
 
 from ..files import InputError
 from ..settings import TERMS, Settings
 from .curves import label
-from .gallery import SMALLEST, ImagePicker
+from .gallery import LARGEST, ImagePicker
 from .view import LARGE_SIZES, View, row
 
-SIZES = (SMALLEST, 96, 128, 160, 192, 256)  # of the preview
+SIZES = (64, 96, 128, 160, 192, LARGEST)  # of the preview
 FIRST, SECOND = "hokusai great wave", "kandinsky composition viii"
 WIDTHS = dict.fromkeys(("Start", "Pause", "Step", "Stop", "Reset"), 58)  # of buttons
 WIDTHS |= {"Go on from here": 135, "Take home": 90, "Finish": 70}
@@ -28,17 +29,16 @@ class Controls:
         on_photo: called when another photo is chosen.
         on_painting: called when another painting is chosen.
         on_change: called when a slider is moved.
-        on_refuse: called with a line when an upload is no picture.
+        on_refuse: called with a line when a choice or an upload is no picture.
 
     Attributes:
         photo: picker of the photo.
         painting: picker of the painting.
-        second: widget to choose the painting that is mixed in.
         buttons: {what it says: widget}.
         recipe: widget to upload one.
 
     Raises:
-        InputError: no pictures there, or a broken one.
+        InputError: no pictures there.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Controls:
         on_refuse: Callable[[str], None],
     ) -> None:
         self._on_painting, self._on_change = on_painting, on_change
+        self._on_refuse = on_refuse
         self._quiet = False  # code moves the sliders: nothing is called
         size = LARGE_SIZES[-1]
         self.photo = ImagePicker(
@@ -59,9 +60,10 @@ class Controls:
         self.painting = ImagePicker(
             "painting", images / "style", FIRST, size, self._choose, on_refuse
         )
-        self.second = widgets.Dropdown(description="mixed with", **row(310))
+        self._second = widgets.Dropdown(description="mixed with", **row(310))
         self._offer_second(SECOND)
-        self.second.observe(lambda _: self._quiet or on_painting(), "value")
+        self._second_image = self.painting.load(self._second.value)
+        self._second.observe(self._choose_second, "value")
         self._weights = {
             f"{name}_weight": widgets.SelectionSlider(
                 options=_plain(_around(getattr(Settings(), f"{name}_weight"))),
@@ -95,18 +97,13 @@ class Controls:
             layout={"width": "150px"},
         )
 
+    @property
+    def paintings(self) -> list[Tensor]:
+        """The two chosen, each (1, 3, H, W) in [0, 1]."""
+        return [self.painting.image, self._second_image]
+
     def settings(self, base: Settings) -> Settings:
-        """Read the sliders.
-
-        Args:
-            base: gives what no slider stands for.
-
-        Returns:
-            The settings.
-
-        Raises:
-            InputError: all three weights are 0.
-        """
+        """Read the sliders; base gives the rest. All weights at 0: an InputError."""
         said = {field: slider.value for field, slider in self._weights.items()}
         layers = {name: slider.value for name, slider in self._layers.items()}
         if any(layers.values()):
@@ -187,7 +184,7 @@ class Controls:
             widgets.HBox([download, self.recipe]),
             view.links,
         )
-        mixing = widgets.VBox([self.second, self._mix])
+        mixing = widgets.VBox([self._second, self._mix])
         top = _wrapped(self.photo, self.painting, mixing)
         main = _wrapped(left, middle, right)
         for columns in (top, main):
@@ -202,15 +199,27 @@ class Controls:
 
     def _choose(self) -> None:
         """Hand a choice of painting on; it may be a new one."""
-        if list(self.second.options) != self.painting.names:
-            self._offer_second(self.second.value)
+        if list(self._second.options) != self.painting.names:
+            self._offer_second(self._second.value)
         self._on_painting()
+
+    def _choose_second(self, change: dict) -> None:
+        """Hand a choice on; or go back to the one before, if its file is gone."""
+        if self._quiet:
+            return
+        try:
+            self._second_image = self.painting.load(change["new"])
+        except InputError as error:
+            self._offer_second(change["old"])
+            self._on_refuse(str(error))
+        else:
+            self._on_painting()
 
     def _offer_second(self, name: str) -> None:
         """List the paintings that can be mixed in."""
         names, self._quiet = self.painting.names, True
-        self.second.options = names
-        self.second.value = name if name in names else names[-1]
+        self._second.options = names
+        self._second.value = name if name in names else names[-1]
         self._quiet = False
 
 

@@ -90,7 +90,6 @@ class Worker(threading.Thread):
         self.steps, self.restarts, self.newest = [], [], None
         self._transfer = None  # before there is another
         self._prepare()
-        self.status = "Press Start."
 
     @_command
     def change_settings(self, settings: Settings) -> None:
@@ -102,6 +101,8 @@ class Worker(threading.Thread):
         self._settings = settings
         if self._transfer:
             self._transfer.settings = self._run_settings()
+        elif self.photo is not None and not self.newest:  # it was too small to begin
+            self._prepare()
 
     @_command
     def change_paintings(self, paintings: Sequence[Tensor]) -> None:
@@ -113,6 +114,8 @@ class Worker(threading.Thread):
         self._paintings = paintings
         if self._transfer:
             self._transfer.painting = paintings
+        elif self.photo is not None and not self.newest:
+            self._prepare()
 
     @_command
     def paint(
@@ -126,14 +129,14 @@ class Worker(threading.Thread):
                 of these pictures is kept.
             image: (1, 3, H, W) in [0, 1], to go on from instead of the newest.
         """
-        self._rest("Painting.")
+        self._rest("")
         if not self._transfer:
             self._prepare()
         self._larger = size
         self._transfer.settings = self._run_settings()
         if image is not None:
             self._transfer.image = image
-        self.left = self.total = steps
+        self.left, self.total, self.status = steps, steps, "Painting."
 
     @_command
     def rest(self) -> None:
@@ -211,6 +214,7 @@ class Worker(threading.Thread):
             self._transfer.iteration = self.newest.iteration
         else:
             self._keep(next(self._transfer))  # iteration 0, the start itself
+            self.status = "Press Start."
 
     def _step(self) -> None:
         """Paint one iteration."""
