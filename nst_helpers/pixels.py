@@ -3,6 +3,8 @@
 An image is a float32 tensor (1, 3, H, W), RGB, in [0, 1].
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -39,7 +41,7 @@ def check_image(image: Tensor, name: str) -> Tensor:
         raise InputError(f"the {name} is no image tensor (1, 3, H, W); use load_image")
     if not ((image >= 0) & (image <= 1)).all():
         raise InputError(f"the {name} has numbers outside [0, 1]; use load_image")
-    return image.detach().float()
+    return (image.detach() if image.requires_grad else image).float()
 
 
 def check_mask(mask: Tensor | None) -> None:
@@ -70,8 +72,10 @@ def resize(image: Tensor, long_side: int, name: str = "the picture") -> Tensor:
     h, w = round(old_h * scale), round(old_w * scale)
     if min(old_h, old_w, h, w) < MIN_SIDE:
         then = "" if scale == 1 else f" would become {w}x{h}"
-        too_small = min(old_h, old_w) < MIN_SIDE
-        advice = "a larger picture" if too_small else "a larger size or crop it"
+        advice = "a larger picture"
+        if min(old_h, old_w) >= MIN_SIDE:
+            enough = math.ceil(MIN_SIDE * max(old_h, old_w) / min(old_h, old_w))
+            advice = f"a size of {enough} or more, or crop it"
         raise InputError(
             f"{name}: {old_w}x{old_h} pixels{then}; each side needs at least "
             f"{MIN_SIDE}: choose {advice}"
@@ -114,7 +118,8 @@ def fit_inside(image: Tensor, height: int, width: int) -> Tensor:
     The frame is height × width pixels; the result, (1, 3, height, width), on the CPU.
     """
     scale = min(height / image.shape[2], width / image.shape[3])
-    pixels = to_array(resize(image, round(scale * max(image.shape[2:]))))
+    sides = (max(1, round(scale * side)) for side in image.shape[2:])
+    pixels = to_array(stretch(image, *sides))  # mirrored, a thin one will do
     down, right = height - pixels.shape[0], width - pixels.shape[1]
     borders = (down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0)
     return to_tensor(np.pad(pixels, borders, mode="symmetric"))

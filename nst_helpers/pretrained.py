@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 from .files import InputError, write_file
 from .layers import CHANNELS, LAYERS
@@ -51,7 +52,28 @@ def read_parameters(
             if not x.isfinite().all():
                 raise InputError(f"{weights}: {key} has infinite numbers; get it again")
             parameters[name][part] = x
+    if weights not in ("bundled", "random") and _is_caffes(parameters):
+        line = "of Caffe's kind (for pictures in BGR, 0 to 255), which would see false"
+        line += " colours here; get torchvision's VGG-19 (weights 'imagenet')"
+        raise InputError(f"{weights}: {line}")
     return parameters
+
+
+def _is_caffes(parameters: dict[str, dict[str, Tensor]]) -> bool:
+    """Tell by its numbers a network that was trained on BGR, 0 to 255.
+
+    Noise of our range, some fifty times weaker, hardly shows among its biases. Or its
+    first channel counts less than its last: blue, of any photo, tells the least.
+    """
+    kind = {"device": "cpu", "dtype": torch.float32}
+    noise = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(0), **kind)
+    x = torch.stack([noise, 0 * noise])
+    for name in LAYERS[:2]:
+        weight, bias = (parameters[name][part].to(x) for part in ("weight", "bias"))
+        x = conv2d(x, weight, bias, padding=1).relu()
+    first, _, last = parameters[LAYERS[0]]["weight"].to(x).square().sum((0, 2, 3))
+    shows = (x[0] - x[1]).norm()
+    return bool(shows < 0.5 * x[0].norm() or first < 0.75 * last)
 
 
 def _random(seed: int) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Which losses a run adds up, what they aim at, and where it starts."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from .files import InputError, check_number
 from .layers import LayerWeights
 from .losses import ContentLoss, Loss, RangeLoss, StyleLoss, TotalVariationLoss
-from .pixels import check_image, fit_inside, resize
+from .pixels import MIN_SIDE, check_image, fit_inside, resize
 from .settings import Settings
 from .vgg import VGG19
 
@@ -87,7 +88,7 @@ class Target:
             raise InputError("no loss has a weight above 0; raise one")
         in_range = RangeLoss(RANGE_WEIGHT * sum(self.given))
         self.terms = [*(loss for loss in losses if loss.weight), in_range]
-        self.weights = {term.name: term.weight for term in self.terms}
+        self.weights = {term.name: float(term.weight) for term in self.terms}
         self.layers = {name for term in self.terms for name in term.layers}
         self.factor = 100 / sum(self.given)
         before = [dict(vars(term)) for term in self.terms]
@@ -98,6 +99,22 @@ class Target:
             for term, state in zip(self.terms, before, strict=True):
                 vars(term).update(state)
             raise
+
+
+def check_scales(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> None:
+    """Refuse more scales than the photo and the paintings are broad enough for."""
+    pictures = [("photo", photo, settings.size)]
+    for loss in losses:
+        if isinstance(loss, StyleLoss):
+            pictures.append(("painting", loss.painting, settings.size * loss.scale))
+    for name, image, size in pictures:
+        narrow = size * min(image.shape[2:]) / max(image.shape[2:])
+        scales = 1 + max(0, math.floor(math.log2(narrow / MIN_SIDE)))
+        if scales < settings.scales:
+            raise InputError(
+                f"the {name} is too narrow for {settings.scales} scales at a size of "
+                f"{settings.size}; choose {scales} (--scales), or a larger size"
+            )
 
 
 def first_image(

@@ -12,14 +12,15 @@ from torch import Tensor
 
 from .device import accelerate, check_memory, pick_device
 from .files import InputError
+from .images import Picture, as_image, as_images
 from .losses import Loss
 from .optimizers import OPTIMIZERS
-from .pixels import check_image, fit_shape, resize, stretch
+from .pixels import fit_shape, resize, stretch
 from .settings import Settings
 from .spectrum import spectral_preconditioner
 from .state import Resumable
 from .step import Step
-from .terms import Target, choose_losses, first_image
+from .terms import Target, check_scales, choose_losses, first_image
 from .vgg import VGG19
 
 
@@ -30,8 +31,8 @@ class StyleTransfer(Resumable):
     then the picture after each. A loop left, even by Ctrl-C, can be taken up again.
 
     Args:
-        photo: (1, 3, H, W) in [0, 1]; brought to settings.size.
-        painting: (1, 3, H, W) in [0, 1], of any shape; or two, to be mixed.
+        photo: any picture that load_image takes; brought to settings.size.
+        painting: another, of any shape; or two, to be mixed.
         settings: every other choice.
         losses: instead of those that the settings ask for; a painting is then only
             needed to start from it.
@@ -56,16 +57,18 @@ class StyleTransfer(Resumable):
     @torch.inference_mode(False)
     def __init__(
         self,
-        photo: Tensor,
-        painting: Tensor | Sequence[Tensor] | None = None,
+        photo: Picture,
+        painting: Picture | Sequence[Picture] | None = None,
         settings: Settings = Settings(),
         losses: Sequence[Loss] | None = None,
     ) -> None:
-        self._photo, self._painting = check_image(photo, "photo").clone(), painting
+        self._photo = as_image(photo, "photo").clone()
+        self._painting = painting = as_images(painting, "painting")
         self._settings, self._own_losses = settings, losses
         self._losses = choose_losses(painting, settings, losses)
         self._device = pick_device(settings.device)
         check_memory(self._photo, self._losses, settings)
+        check_scales(self._photo, self._losses, settings)
         choices = settings.weights, settings.pooling, settings.padding, settings.seed
         with self._device:
             self._plain_vgg = VGG19(*choices)
@@ -83,7 +86,9 @@ class StyleTransfer(Resumable):
     losses = property(attrgetter("_losses"), lambda self, x: self._bend(losses=x))
     image = property(
         lambda self: self._best[1],
-        lambda self, x: self._aim(image=fit_shape(x, self._target.photo)),
+        lambda self, x: self._aim(
+            image=fit_shape(as_image(x, "image"), self._target.photo)
+        ),
     )
 
     def stop(self) -> None:
@@ -191,7 +196,7 @@ class StyleTransfer(Resumable):
             self._settings, self.reason = new, None  # the same loss surface
             return
         old.check_change(new)
-        painting = given.get("painting", self._painting)
+        painting = as_images(given.get("painting", self._painting), "painting")
         own = given.get("losses", self._own_losses)
         if "painting" in given and own is not None:
             raise InputError("the paintings are in the losses; assign other losses")
