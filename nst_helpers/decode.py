@@ -32,7 +32,7 @@ with contextlib.suppress(ImportError):  # who has it can read iPhones' photos as
     READ += ("HEIF",)
 # A camera's orientation (EXIF): what turns the picture upright.
 TURNS = dict(zip(range(2, 9), map(Image.Transpose, (0, 3, 1, 5, 4, 6, 2)), strict=True))
-PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")  # of a PNG
+PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # of a PNG
 # Pillow brings these to 0 ... 255, but not the colour that is transparent.
 PNG_KEYS = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}
 
@@ -105,7 +105,7 @@ def decode(
         data = b""
         if is_file:
             data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
-        if data.startswith(b"\x89PNG") and profile is None:
+        if data.startswith((b"\x89PNG", b"\xff\xd8")) and profile is None:
             bare, profile = _without_metadata(data)  # which may be all that is broken
             return decode(io.BytesIO(bare), name, long_side, profile)
         what = f"broken or cut off ({error}); copy or download it again"
@@ -117,16 +117,31 @@ def decode(
 
 
 def _without_metadata(data: bytes) -> tuple[bytes, bytes]:
-    """Take from a PNG what its pixels need, and its colour profile."""
-    kept, profile, start = [data[:8]], b"", 8
+    """Take from a PNG or JPEG what its pixels need, and from a PNG the profile, too."""
+    profile, start = b"", 2
+    if data.startswith(b"\xff\xd8"):
+        kept = [data[:2]]
+        while b"\xff\xc0" <= data[start : start + 2] <= b"\xff\xfe":
+            end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+            kind = data[start + 1]
+            if kind in (0xE1, 0xEE) and end - start > 12 or not 0xE0 <= kind <= 0xEF:
+                kept.append(data[start:end])  # EXIF and Adobe's, which tells the colours
+            start = end
+            if kind == 0xDA:  # the pixels follow
+                break
+        return b"".join([*kept, data[start:]]), profile
+    kept, start = [data[:8]], 8
     while start < len(data):
         end = start + 12 + int.from_bytes(data[start : start + 4], "big")
-        kind = data[start + 4 : start + 8]
+        kind, content = data[start + 4 : start + 8], data[start + 8 : end - 4]
         if kind in PIXEL_CHUNKS:
             kept.append(data[start:end])
+        elif kind == b"eXIf":
+            checksum = zlib.crc32(kind + content).to_bytes(4, "big")
+            kept.append(data[start : end - 4] + checksum)
         elif kind == b"iCCP":  # a name, 0, the method, which is always the same
-            packed = data[start + 8 : end - 4].partition(b"\0")[2][1:]
             with contextlib.suppress(zlib.error):
+                packed = content.partition(b"\0")[2][1:]
                 profile = zlib.decompressobj().decompress(packed, PROFILE_BYTES)
         start = end
     return b"".join(kept), profile

@@ -36,7 +36,7 @@ def read_parameters(
     conv3_4, conv4_4 and conv5_4: a file without all three is taken for its. An
     InputError says what is wrong with a file, or how to get one.
     """
-    state = _random(seed) if weights == "random" else _read_state(weights)
+    state = _random(seed) if weights == "random" else read_state(weights)
     is_vgg16 = all(f"{PLACES[name]}.weight" not in state for name in NOT_IN_VGG16)
     parameters = {}
     for name, out in CHANNELS.items():
@@ -88,7 +88,7 @@ def _random(seed: int) -> dict[str, Tensor]:
     return state
 
 
-def _read_state(weights: str | os.PathLike) -> dict[str, Tensor]:
+def read_state(weights: str | os.PathLike) -> dict[str, Tensor]:
     """Read weights under torchvision's names."""
     if weights == "imagenet":
         weights = os.environ.get("NST_WEIGHTS")

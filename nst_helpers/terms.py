@@ -1,6 +1,5 @@
 """Which losses a run adds up, what they aim at, and where it starts."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -103,17 +102,19 @@ class Target:
 
 def check_scales(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> None:
     """Refuse more scales than the photo and the paintings are broad enough for."""
-    pictures = [("photo", photo, settings.size)]
+    pictures = [("photo", photo, 1.0)]
     for loss in losses:
         if isinstance(loss, StyleLoss):
-            pictures.append(("painting", loss.painting, settings.size * loss.scale))
-    for name, image, size in pictures:
-        narrow = size * min(image.shape[2:]) / max(image.shape[2:])
-        scales = 1 + max(0, math.floor(math.log2(narrow / MIN_SIDE)))
-        if scales < settings.scales:
+            pictures.append(("painting", loss.painting, loss.scale))
+    for name, image, scale in pictures:
+        narrow = scale * min(image.shape[2:]) / max(image.shape[2:])  # of long sides
+        most = 1
+        while round(settings.size // 2**most * narrow) >= MIN_SIDE:
+            most += 1
+        if settings.scales > most:
             raise InputError(
                 f"the {name} is too narrow for {settings.scales} scales at a size of "
-                f"{settings.size}; choose {scales} (--scales), or a larger size"
+                f"{settings.size}; choose {most} (--scales), or a larger size"
             )
 
 
