@@ -83,10 +83,11 @@ def decode(
             if is_file:  # reads the header only
                 opened = stack.enter_context(Image.open(file, formats=READ))
             huge = long_side and opened.width * opened.height > HUGE
-            if huge and is_file:  # a JPEG shrinks while it is decoded
-                opened.draft(None, (min(2 * long_side, max(long_side, 4096)),) * 2)
             if opened.width * opened.height > MAX_PIXELS:
-                raise InputError(too_large)
+                if huge and is_file:  # a JPEG can shrink while it is decoded
+                    opened.draft(None, (long_side, long_side))
+                if opened.width * opened.height > MAX_PIXELS:
+                    raise InputError(too_large)
             picture = _upright(opened)
         if picture.mode.startswith("I") or picture.mode == "F":
             return _deep(picture, getattr(opened, "tag_v2", {}))

@@ -138,7 +138,7 @@ def _to_rgb(pixels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | Non
         if not ((pixels >= 0) & (pixels <= 1)).all():
             raise InputError(f"{name}: its numbers must lie in [0, 1]; divide by 255?")
     elif pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2:
-        pixels = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+        pixels = np.divide(pixels, np.iinfo(pixels.dtype).max, dtype=np.float32)
     else:
         what = f"numbers of type {pixels.dtype}; use uint8, uint16 or float"
         raise InputError(f"{name}: {what}")

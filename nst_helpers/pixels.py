@@ -18,8 +18,8 @@ MIN_SIDE = 16  # VGG19 halves the picture four times
 def to_tensor(pixels: np.ndarray) -> Tensor:
     """Turn an array, (H, W, 3) in [0, 1], into an image tensor."""
     # In one piece: L-BFGS wants its variables so.
-    channels_first = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
-    return torch.tensor(channels_first, device="cpu")[None]
+    channels_first = np.array(pixels.transpose(2, 0, 1), np.float32, order="C")
+    return torch.from_numpy(channels_first)[None]
 
 
 def to_array(image: Tensor) -> np.ndarray:
