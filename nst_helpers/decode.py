@@ -125,8 +125,9 @@ def _without_metadata(data: bytes) -> tuple[bytes, bytes]:
         while b"\xff\xc0" <= data[start : start + 2] <= b"\xff\xfe":
             end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
             kind = data[start + 1]
+            # EXIF may stay, and Adobe's, which tells what colours these are.
             if kind in (0xE1, 0xEE) and end - start > 12 or not 0xE0 <= kind <= 0xEF:
-                kept.append(data[start:end])  # EXIF and Adobe's, which tells the colours
+                kept.append(data[start:end])
             start = end
             if kind == 0xDA:  # the pixels follow
                 break
