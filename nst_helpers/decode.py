@@ -37,19 +37,18 @@ PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # of a PNG
 PNG_KEYS = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}
 
 
-def find_file(name: str) -> Path | io.BytesIO:
+def find_file(given: str, name: str) -> Path | io.BytesIO:
     """Return the path of a file that is there, or what a pipe holds ("-": stdin)."""
-    path = Path(name)
     try:
-        path = Path(os.path.expanduser(name))
+        path = Path(os.path.expanduser(given))
         if path.is_dir():
             raise InputError(f"{name}: this is a folder; name a picture inside it")
-        if name == "-" or path.is_fifo():
-            with open(0 if name == "-" else path, "rb", closefd=name != "-") as pipe:
+        if given == "-" or path.is_fifo():
+            with open(0 if given == "-" else path, "rb", closefd=given != "-") as pipe:
                 return io.BytesIO(pipe.read(MAX_BYTES))
         if not path.exists():
             advice = "no such file; check the spelling and the folder"
-            if re.match("[A-Za-z]{2,}:/", name):
+            if re.match("[A-Za-z]{2,}:/", given):
                 advice = "an address; download the picture first, then name its file"
             raise InputError(f"{name}: {advice}")
         if not path.is_file() or path.stat().st_size == 0:

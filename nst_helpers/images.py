@@ -14,18 +14,19 @@ from torch import Tensor
 
 from .decode import decode, find_file
 from .files import InputError, check_number, write_file
-from .pixels import check_image, resize, to_bytes, to_tensor
+from .pixels import check_image, resize, stretch, to_bytes, to_tensor
 
 # A path, the bytes of a file, an array, a picture of Pillow's, or an image tensor.
 Picture = str | os.PathLike | bytes | bytearray | memoryview | np.ndarray
 Picture = Picture | Image.Image | Tensor
+UNNAMED = "the picture"
 LARGEST = 4096  # pixels, the long side: no run paints larger
 FORMATS = {f".{kind.lower()}": kind for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP")}
 FORMATS |= {".jpg": "JPEG", ".tif": "TIFF"}
 
 
 def load_image(
-    source: Picture, long_side: int | None = None, name: str = "the picture"
+    source: Picture, long_side: int | None = None, name: str = UNNAMED
 ) -> Tensor:
     """Read a picture as an image tensor.
 
@@ -39,7 +40,7 @@ def load_image(
             1), ... (H, W, 4): grey, grey + alpha, RGB, RGBA; uint8, uint16 or float in
             [0, 1].
         long_side: bring the longer side to this many pixels, keeping the shape.
-        name: of what has no path, for the errors.
+        name: for the errors, which tell a path as well.
 
     Returns:
         (1, 3, H, W) float32 RGB in [0, 1].
@@ -56,7 +57,7 @@ def load_image(
 def load_with_alpha(
     source: Picture,
     long_side: int | None = None,
-    name: str = "the picture",
+    name: str = UNNAMED,
     enlarge: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
     """Read a picture as load_image does, and with it how opaque it is.
@@ -81,8 +82,9 @@ def load_with_alpha(
         image = check_image(source, name.removeprefix("the "))
     else:
         if isinstance(source, str | os.PathLike):
-            name = os.fspath(source)
-            source = find_file(name)
+            path = os.fspath(source)
+            name = path if name == UNNAMED else f"{name} {path}"
+            source = find_file(path, name)
         elif isinstance(source, bytes | bytearray | memoryview):
             source = io.BytesIO(source)
         elif not isinstance(source, Picture):
@@ -112,13 +114,26 @@ def as_image(source: Picture, name: str) -> Tensor:
     return load_with_alpha(source, LARGEST, f"the {name}", enlarge=False)[0]
 
 
-def as_images(
-    sources: Picture | Sequence[Picture] | None, name: str
+def as_paintings(
+    paintings: Picture | Sequence[Picture] | None,
 ) -> Tensor | list[Tensor] | None:
-    """Return a picture, or each of several, as_image; None stays what it is."""
-    if isinstance(sources, list | tuple):
-        return [as_image(source, name) for source in sources]
-    return None if sources is None else as_image(sources, name)
+    """Return a painting, or each of several, as_image; None stays what it is."""
+    if isinstance(paintings, list | tuple):
+        return [as_image(painting, "painting") for painting in paintings]
+    return None if paintings is None else as_image(paintings, "painting")
+
+
+def fit_shape(image: Picture, like: Tensor) -> Tensor:
+    """Bring an image to the size of another; refuse one of another shape."""
+    image = as_image(image, "image")
+    # Sides were rounded at the smaller of the two sizes: compare them there.
+    small = min(max(image.shape), max(like.shape))
+    sides = zip(image.shape[2:], like.shape[2:], strict=True)
+    scales = small / max(image.shape), small / max(like.shape)
+    height, width = like.shape[2:]
+    if any(abs(a * scales[0] - b * scales[1]) > 1 for a, b in sides):
+        raise InputError(f"to go on from an image, give one shaped {width}x{height}")
+    return stretch(image, height, width)
 
 
 def _to_rgb(pixels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:

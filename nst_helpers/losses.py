@@ -221,8 +221,7 @@ class StyleLoss(Loss):
     Args:
         painting: any picture that load_image takes, of any shape and size.
         weight, layers, name: as in Loss.
-        statistic: of features, (1, C, H, W), and a mask, if there is one; returns any
-            shape that does not depend on H and W.
+        statistic: of features, (1, C, H, W), and a mask, if any; its shape has no H, W.
         mask: (H, W) in [0, 1], where in the photo the style shall be; None: everywhere.
         painting_mask: (H, W) in [0, 1], where in the painting it is taken from.
         scale: long side of the painting in long sides of the photo, 0.05 to 20.

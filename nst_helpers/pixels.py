@@ -99,19 +99,6 @@ def stretch(image: Tensor, height: int, width: int) -> Tensor:
     return to_tensor(pixels.clip(0, 1))
 
 
-def fit_shape(image: Tensor, like: Tensor) -> Tensor:
-    """Bring an image to the size of another; refuse one of another shape."""
-    check_image(image, "image")
-    # Sides were rounded at the smaller of the two sizes: compare them there.
-    small = min(max(image.shape), max(like.shape))
-    sides = zip(image.shape[2:], like.shape[2:], strict=True)
-    scales = small / max(image.shape), small / max(like.shape)
-    height, width = like.shape[2:]
-    if any(abs(a * scales[0] - b * scales[1]) > 1 for a, b in sides):
-        raise InputError(f"to go on from an image, give one shaped {width}x{height}")
-    return stretch(image.detach().float(), height, width)
-
-
 def fit_inside(image: Tensor, height: int, width: int) -> Tensor:
     """Bring an image, whole and undistorted, into a frame; mirror it to fill the rest.
 

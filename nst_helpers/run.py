@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .device import memory_needed
 from .files import InputError
-from .images import Picture, as_image, as_images
+from .images import Picture, as_image, as_paintings
 from .settings import Settings
 from .terms import choose_losses
 from .transfer import StyleTransfer
@@ -66,7 +66,7 @@ def forecast(
     if not moments:
         raise InputError("the loss is no number from the start; try other weights")
     a_step = min((b - a for a, b in pairwise(moments)), default=moments[0])
-    photo, painting = as_image(photo, "photo"), as_images(painting, "painting")
+    photo, painting = as_image(photo, "photo"), as_paintings(painting)
     height, width = photo.shape[2:]
     pixels = settings.size**2 * min(height, width) / max(height, width)
     gigabytes = memory_needed(photo, choose_losses(painting, settings), settings)

@@ -100,7 +100,7 @@ class Target:
             raise
 
 
-def check_scales(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> None:
+def _check_scales(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> None:
     """Refuse more scales than the photo and the paintings are broad enough for."""
     pictures = [("photo", photo, 1.0)]
     for loss in losses:
@@ -113,15 +113,20 @@ def check_scales(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> N
             most += 1
         if settings.scales > most:
             raise InputError(
-                f"the {name} is too narrow for {settings.scales} scales at a size of "
-                f"{settings.size}; choose {most} (--scales), or a larger size"
+                f"the {name} would be too small at the first of {settings.scales} "
+                f"scales: each side needs at least {MIN_SIDE}; choose {most} scales, "
+                "or a larger size"
             )
 
 
 def first_image(
-    photo: Tensor, painting: Tensor | Sequence[Tensor] | None, settings: Settings
+    photo: Tensor,
+    painting: Tensor | Sequence[Tensor] | None,
+    losses: Sequence[Loss],
+    settings: Settings,
 ) -> Tensor:
     """Make the picture that a run starts from, of the photo's shape."""
+    _check_scales(photo, losses, settings)
     photo = resize(photo, settings.size // 2 ** settings.halvings_at(0), "the photo")
     if settings.start == "content":
         return photo

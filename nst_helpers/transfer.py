@@ -12,15 +12,15 @@ from torch import Tensor
 
 from .device import accelerate, check_memory, pick_device
 from .files import InputError
-from .images import Picture, as_image, as_images
+from .images import Picture, as_image, as_paintings, fit_shape
 from .losses import Loss
 from .optimizers import OPTIMIZERS
-from .pixels import fit_shape, resize, stretch
+from .pixels import resize, stretch
 from .settings import Settings
 from .spectrum import spectral_preconditioner
 from .state import Resumable
 from .step import Step
-from .terms import Target, check_scales, choose_losses, first_image
+from .terms import Target, choose_losses, first_image
 from .vgg import VGG19
 
 
@@ -34,8 +34,7 @@ class StyleTransfer(Resumable):
         photo: any picture that load_image takes; brought to settings.size.
         painting: another, of any shape; or two, to be mixed.
         settings: every other choice.
-        losses: instead of those that the settings ask for; a painting is then only
-            needed to start from it.
+        losses: instead of the settings' own; a painting then only serves the start.
 
     Attributes:
         settings, losses, painting: assign others in mid-run, or change a loss's weight,
@@ -62,13 +61,11 @@ class StyleTransfer(Resumable):
         settings: Settings = Settings(),
         losses: Sequence[Loss] | None = None,
     ) -> None:
-        self._photo = as_image(photo, "photo").clone()
-        self._painting = painting = as_images(painting, "painting")
-        self._settings, self._own_losses = settings, losses
+        self._photo, painting = as_image(photo, "photo").clone(), as_paintings(painting)
+        self._painting, self._settings, self._own_losses = painting, settings, losses
         self._losses = choose_losses(painting, settings, losses)
         self._device = pick_device(settings.device)
         check_memory(self._photo, self._losses, settings)
-        check_scales(self._photo, self._losses, settings)
         choices = settings.weights, settings.pooling, settings.padding, settings.seed
         with self._device:
             self._plain_vgg = VGG19(*choices)
@@ -78,7 +75,7 @@ class StyleTransfer(Resumable):
         self._stopping, self._target = False, None
         # Coarse to fine: how many times the size is still halved.
         self._halvings = settings.halvings_at(0)
-        self._aim(image=first_image(self._photo, painting, settings))
+        self._aim(image=first_image(self._photo, painting, self._losses, settings))
 
     photo = property(attrgetter("_photo"))  # to read; to assign others bends the run
     painting = property(attrgetter("_painting"), lambda self, x: self._bend(painting=x))
@@ -86,9 +83,7 @@ class StyleTransfer(Resumable):
     losses = property(attrgetter("_losses"), lambda self, x: self._bend(losses=x))
     image = property(
         lambda self: self._best[1],
-        lambda self, x: self._aim(
-            image=fit_shape(as_image(x, "image"), self._target.photo)
-        ),
+        lambda self, x: self._aim(image=fit_shape(x, self._target.photo)),
     )
 
     def stop(self) -> None:
@@ -196,7 +191,7 @@ class StyleTransfer(Resumable):
             self._settings, self.reason = new, None  # the same loss surface
             return
         old.check_change(new)
-        painting = as_images(given.get("painting", self._painting), "painting")
+        painting = as_paintings(given.get("painting", self._painting))
         own = given.get("losses", self._own_losses)
         if "painting" in given and own is not None:
             raise InputError("the paintings are in the losses; assign other losses")

@@ -611,7 +611,7 @@ def test_what_is_refused_changes_nothing(photo, painting):
         replace("at least 16", size=20),
         replace("second painting", mix=0.5),
         assign("the painting", "painting", thin),
-        assign("image tensor", "painting", "wave.jpg"),
+        assign("no such file", "painting", "wave.jpg"),
         assign("one painting or two", "painting", [painting] * 3),
         assign("has no effect", "losses", own(painting)),
         assign("shape", "image", photo.transpose(2, 3)),
