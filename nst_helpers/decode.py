@@ -9,20 +9,20 @@ import io
 import os
 import re
 import warnings
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 
 from .files import InputError
 
 MAX_PIXELS = 64_000_000
 HUGE = 4_000_000
 MAX_BYTES = 500_000_000  # of a pipe, which may never end
-PROFILE_BYTES = 16_000_000  # Photoshop's have 3 million
+# Of a profile, or a text; Photoshop's have 3 million. Of all texts, Pillow takes 64.
+PngImagePlugin.MAX_TEXT_CHUNK = 16_000_000
 # Read by Pillow itself; some of its other formats would start other programs.
 READ = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF")
 with contextlib.suppress(ImportError):  # who has it can read iPhones' photos as well
@@ -32,7 +32,8 @@ with contextlib.suppress(ImportError):  # who has it can read iPhones' photos as
     READ += ("HEIF",)
 # A camera's orientation (EXIF): what turns the picture upright.
 TURNS = dict(zip(range(2, 9), map(Image.Transpose, (0, 3, 1, 5, 4, 6, 2)), strict=True))
-PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # of a PNG
+# Chunks of a PNG: for its pixels, and for its colours and which side is up.
+PIXELS, LOOKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"), (b"iCCP", b"eXIf")
 # Pillow brings these to 0 ... 255, but not the colour that is transparent.
 PNG_KEYS = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}
 
@@ -62,16 +63,9 @@ def find_file(given: str, name: str) -> Path | io.BytesIO:
 
 
 def decode(
-    file: Path | io.BytesIO | Image.Image,
-    name: str,
-    long_side: int | None,
-    profile: bytes | None = None,
+    file: Path | io.BytesIO | Image.Image, name: str, long_side: int | None
 ) -> np.ndarray:
-    """Decode a picture to an array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4).
-
-    A huge one may come smaller, but not under long_side; the name is for the errors,
-    the profile instead of the one in the file.
-    """
+    """Decode a picture to an array that load_image takes; shrink huge ones roughly."""
     too_large = f"{name}: larger than {MAX_PIXELS // 10**6} megapixels; make it smaller"
     too_large += " in any picture viewer first"
     is_file = not isinstance(file, Image.Image)
@@ -90,7 +84,7 @@ def decode(
             picture = _upright(opened)
         if picture.mode.startswith("I") or picture.mode == "F":
             return _deep(picture, getattr(opened, "tag_v2", {}))
-        rgb = _in_srgb(picture, profile)
+        rgb = _in_srgb(picture)
         # Averaging whole pixels first keeps a huge picture from filling the memory; no
         # fewer than twice those needed are left.
         spare = max(rgb.size) // (2 * long_side) if huge else 1
@@ -105,9 +99,9 @@ def decode(
         data = b""
         if is_file:
             data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
-        if data.startswith((b"\x89PNG", b"\xff\xd8")) and profile is None:
-            bare, profile = _without_metadata(data)  # which may be all that is broken
-            return decode(io.BytesIO(bare), name, long_side, profile)
+        for chunks in (PIXELS + LOOKS, PIXELS) if data.startswith(b"\x89PNG") else ():
+            if len(bare := _only_chunks(data, chunks)) < len(data):
+                return decode(io.BytesIO(bare), name, long_side)
         what = f"broken or cut off ({error}); copy or download it again"
         if re.match(b"....ftyp(hei|hev|mif1|msf1)", data, re.DOTALL):
             what = "HEIC; pip install pillow-heif to read it, or save it as JPEG or PNG"
@@ -116,36 +110,15 @@ def decode(
         raise InputError(f"{name}: {what}") from error
 
 
-def _without_metadata(data: bytes) -> tuple[bytes, bytes]:
-    """Take from a PNG or JPEG what its pixels need, and from a PNG the profile, too."""
-    profile, start = b"", 2
-    if data.startswith(b"\xff\xd8"):
-        kept = [data[:2]]
-        while b"\xff\xc0" <= data[start : start + 2] <= b"\xff\xfe":
-            end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
-            kind = data[start + 1]
-            # EXIF may stay, and Adobe's, which tells what colours these are.
-            if kind in (0xE1, 0xEE) and end - start > 12 or not 0xE0 <= kind <= 0xEF:
-                kept.append(data[start:end])
-            start = end
-            if kind == 0xDA:  # the pixels follow
-                break
-        return b"".join([*kept, data[start:]]), profile
-    kept, start = [data[:8]], 8
-    while start < len(data):
-        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
-        kind, content = data[start + 4 : start + 8], data[start + 8 : end - 4]
-        if kind in PIXEL_CHUNKS:
-            kept.append(data[start:end])
-        elif kind == b"eXIf":
-            checksum = zlib.crc32(kind + content).to_bytes(4, "big")
-            kept.append(data[start : end - 4] + checksum)
-        elif kind == b"iCCP":  # a name, 0, the method, which is always the same
-            with contextlib.suppress(zlib.error):
-                packed = content.partition(b"\0")[2][1:]
-                profile = zlib.decompressobj().decompress(packed, PROFILE_BYTES)
+def _only_chunks(png: bytes, chunks: tuple[bytes, ...]) -> bytes:
+    """Leave out of a PNG what it does not need: that may be all that is broken."""
+    kept, start = [png[:8]], 8
+    while start < len(png):
+        end = start + 12 + int.from_bytes(png[start : start + 4], "big")
+        if png[start + 4 : start + 8] in chunks:
+            kept.append(png[start:end])
         start = end
-    return b"".join(kept), profile
+    return b"".join(kept)
 
 
 def _upright(opened: Image.Image) -> Image.Image:
@@ -178,9 +151,9 @@ def _deep(picture: Image.Image, tags: Mapping[int, Any]) -> np.ndarray:
     return deep
 
 
-def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+def _in_srgb(picture: Image.Image) -> Image.Image:
     """Bring a picture to RGB or RGBA, its colours to those that screens show."""
-    profile = profile or picture.info.get("icc_profile")
+    profile = picture.info.get("icc_profile")
     if picture.mode == "La":
         picture = picture.convert("LA")
     if picture.has_transparency_data:

@@ -60,21 +60,7 @@ def load_with_alpha(
     name: str = UNNAMED,
     enlarge: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
-    """Read a picture as load_image does, and with it how opaque it is.
-
-    Args:
-        source: a picture, as load_image takes it.
-        long_side: as of load_image.
-        name: as of load_image.
-        enlarge: whether a smaller picture is brought to long_side, too.
-
-    Returns:
-        The image, (1, 3, H, W), laid on white, and its alpha, (H, W) in [0, 1], where 0
-        is transparent; None for a picture that is opaque all over.
-
-    Raises:
-        InputError: as load_image does.
-    """
+    """Read a picture as load_image does, and its alpha, (H, W), where it has any."""
     if long_side is not None:
         check_number("long_side", long_side, 1, 65_535)
     alpha = None

@@ -100,25 +100,6 @@ class Target:
             raise
 
 
-def _check_scales(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> None:
-    """Refuse more scales than the photo and the paintings are broad enough for."""
-    pictures = [("photo", photo, 1.0)]
-    for loss in losses:
-        if isinstance(loss, StyleLoss):
-            pictures.append(("painting", loss.painting, loss.scale))
-    for name, image, scale in pictures:
-        narrow = scale * min(image.shape[2:]) / max(image.shape[2:])  # of long sides
-        most = 1
-        while round(settings.size // 2**most * narrow) >= MIN_SIDE:
-            most += 1
-        if settings.scales > most:
-            raise InputError(
-                f"the {name} would be too small at the first of {settings.scales} "
-                f"scales: each side needs at least {MIN_SIDE}; choose {most} scales, "
-                "or a larger size"
-            )
-
-
 def first_image(
     photo: Tensor,
     painting: Tensor | Sequence[Tensor] | None,
@@ -126,8 +107,15 @@ def first_image(
     settings: Settings,
 ) -> Tensor:
     """Make the picture that a run starts from, of the photo's shape."""
-    _check_scales(photo, losses, settings)
-    photo = resize(photo, settings.size // 2 ** settings.halvings_at(0), "the photo")
+    size = settings.size // 2 ** settings.halvings_at(0)
+    paintings = [loss.painting for loss in losses if isinstance(loss, StyleLoss)]
+    narrowest = min(min(x.shape[2:]) / max(x.shape[2:]) for x in (photo, *paintings))
+    if size < settings.size and round(size * narrowest) < MIN_SIDE:
+        raise InputError(
+            f"{settings.scales} scales begin at {size} pixels, but each side needs at "
+            f"least {MIN_SIDE}; choose fewer scales, or a larger size"
+        )
+    photo = resize(photo, size, "the photo")
     if settings.start == "content":
         return photo
     if settings.start == "noise":
