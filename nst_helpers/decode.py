@@ -32,8 +32,8 @@ with contextlib.suppress(ImportError):  # who has it can read iPhones' photos as
     READ += ("HEIF",)
 # A camera's orientation (EXIF): what turns the picture upright.
 TURNS = dict(zip(range(2, 9), map(Image.Transpose, (0, 3, 1, 5, 4, 6, 2)), strict=True))
-# Chunks of a PNG: for its pixels, and for its colours and which side is up.
-PIXELS, LOOKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"), (b"iCCP", b"eXIf")
+# Chunks of a PNG: for its pixels, and for which side is up and its colours.
+PIXELS, LOOKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"), (b"eXIf", b"iCCP")
 # Pillow brings these to 0 ... 255, but not the colour that is transparent.
 PNG_KEYS = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}
 
@@ -97,10 +97,11 @@ def decode(
         raise InputError(f"{name}: cannot be opened: {error.strerror}") from error
     except Exception as error:  # decoders raise whatever a broken file provokes
         data = b""
-        if is_file:
-            data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
-        for chunks in (PIXELS + LOOKS, PIXELS) if data.startswith(b"\x89PNG") else ():
-            if len(bare := _only_chunks(data, chunks)) < len(data):
+        with contextlib.suppress(OSError):
+            if is_file:
+                data = file.read_bytes() if isinstance(file, Path) else file.getvalue()
+        for number in (2, 1, 0) if data.startswith(b"\x89PNG") else ():
+            if len(bare := _only_chunks(data, PIXELS + LOOKS[:number])) < len(data):
                 return decode(io.BytesIO(bare), name, long_side)
         what = f"broken or cut off ({error}); copy or download it again"
         if re.match(b"....ftyp(hei|hev|mif1|msf1)", data, re.DOTALL):
