@@ -104,10 +104,10 @@ def decode(
             if len(bare := _only_chunks(data, PIXELS + LOOKS[:number])) < len(data):
                 return decode(io.BytesIO(bare), name, long_side)
         what = f"broken or cut off ({error}); copy or download it again"
-        if re.match(b"....ftyp(hei|hev|mif1|msf1)", data, re.DOTALL):
-            what = "HEIC; pip install pillow-heif to read it, or save it as JPEG or PNG"
-        elif isinstance(error, UnidentifiedImageError):
+        if isinstance(error, UnidentifiedImageError):
             what = "not an image that can be read here; save it as JPEG or PNG"
+            if re.match(b"....ftyp(hei|hev|mif1|msf1)", data, re.DOTALL):
+                what += "; or, as it is HEIC, pip install pillow-heif"
         raise InputError(f"{name}: {what}") from error
 
 

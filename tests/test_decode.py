@@ -229,7 +229,7 @@ class Heif(ImageFile.ImageFile):
 
 def test_heic_is_read_where_pillow_heif_is_installed(monkeypatch):
     heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
-    with pytest.raises(InputError, match="pip install pillow-heif .* as JPEG"):
+    with pytest.raises(InputError, match="save it as JPEG .*pip install pillow-heif"):
         load_image(heic)
     stand_in = types.ModuleType("pillow_heif")
     stand_in.register_heif_opener = lambda: Image.register_open(
