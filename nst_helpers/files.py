@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 import uuid
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,17 @@ class InputError(ValueError):
     """Say in one line what was wrong with what, and what to do about it."""
 
 
-def check_number(name: str, value: float, low: float, high: float) -> None:
-    """Refuse what is no number from low to high; a whole one, if low is an int."""
+def check_number(name: str, value: float, low: float, high: float) -> int | float:
+    """Return a number, NumPy's too, as Python's; a whole one, if low is an int.
+
+    What is none, or lies not from low to high, is refused.
+    """
     whole = isinstance(low, int)
-    is_number = isinstance(value, int if whole else int | float)
+    is_number = isinstance(value, Integral if whole else Real)
     if isinstance(value, bool) or not is_number or not low <= value <= high:
         limits = f"a{' whole' * whole} number from {low:,} to {high:,}"
         raise InputError(f"{name} is {limits}, not {tell(value)}")
+    return int(value) if whole or isinstance(value, int) else float(value)
 
 
 def tell(value: Any) -> str:

@@ -1,33 +1,32 @@
-"""Pictures in and out: files and arrays to tensors, and back.
+"""Pictures in and out: whatever shows one to tensors, and back.
 
-An image is a float32 tensor (1, 3, H, W), RGB, in [0, 1]. This is the only module that
-knows of EXIF, transparency, bit depths and colour orders.
+An image is a float32 tensor (1, 3, H, W), RGB, in [0, 1].
 """
 
 import io
 import os
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from .files import InputError, write_file
-from .pixels import resize, to_bytes, to_tensor
+from .decode import READ, decode, find_file
+from .files import InputError, check_number, write_file
+from .pixels import check_image, resize, stretch, to_bytes, to_tensor
 
-MAX_PIXELS = 64_000_000
-HUGE = 4_000_000
-# Read by Pillow itself; some of its other formats would start other programs.
-READ = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF")
+# A path, the bytes of a file, an array, a picture of Pillow's, or an image tensor.
+Picture = str | os.PathLike | bytes | bytearray | memoryview | np.ndarray
+Picture = Picture | Image.Image | Tensor
+UNNAMED = "the picture"
+LARGEST = 4096  # pixels, the long side: no run paints larger
 FORMATS = {f".{kind.lower()}": kind for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP")}
 FORMATS |= {".jpg": "JPEG", ".tif": "TIFF"}
 
 
 def load_image(
-    source: str | os.PathLike | bytes | memoryview | np.ndarray,
-    long_side: int | None = None,
-    name: str = "the uploaded data",
+    source: Picture, long_side: int | None = None, name: str = UNNAMED
 ) -> Tensor:
     """Read a picture as an image tensor.
 
@@ -36,107 +35,98 @@ def load_image(
     animation, the first frame.
 
     Args:
-        source: a path, the bytes of an image file, or an array (H, W), (H, W, 1), ...
-            (H, W, 4): grey, grey + alpha, RGB, RGBA; uint8, uint16 or float in [0, 1].
+        source: a path, also of a pipe ("-": standard input); the bytes of an image
+            file; one of Pillow's pictures; an image tensor; or an array (H, W), (H, W,
+            1), ... (H, W, 4): grey, grey + alpha, RGB, RGBA; uint8, uint16 or float in
+            [0, 1].
         long_side: bring the longer side to this many pixels, keeping the shape.
-        name: of bytes, for the errors.
+        name: for the errors, which tell a path as well.
 
     Returns:
         (1, 3, H, W) float32 RGB in [0, 1].
 
     Raises:
         InputError: missing, a folder, empty, not to be opened, not an image, cut off,
-            over 64 megapixels, or a side under 16 pixels; an array of another shape or
-            type, or with numbers outside [0, 1]; or OpenCV is broken. The line names
-            the file.
+            over 64 megapixels (a JPEG, as it is after shrinking to long_side), or a
+            side under 16 pixels; an array of another shape or type, or with numbers
+            outside [0, 1]; or OpenCV is broken. The line names the file.
     """
-    if isinstance(source, np.ndarray):
-        name, pixels = "the array", source
-    elif isinstance(source, bytes | bytearray | memoryview):
-        if not len(source):
-            raise InputError(f"{name}: empty (0 bytes); choose the picture again")
-        pixels = _decode(io.BytesIO(source), name, long_side)
+    return load_with_alpha(source, long_side, name)[0]
+
+
+def load_with_alpha(
+    source: Picture,
+    long_side: int | None = None,
+    name: str = UNNAMED,
+    enlarge: bool = True,
+) -> tuple[Tensor, Tensor | None]:
+    """Read a picture as load_image does, and its alpha, (H, W), where it has any."""
+    if long_side is not None:
+        check_number("long_side", long_side, 1, 65_535)
+    alpha = None
+    if isinstance(source, Tensor):
+        image = check_image(source, name.removeprefix("the "))
     else:
-        name = os.fspath(source)
-        pixels = _decode(_find(name), name, long_side)
-    image = to_tensor(_to_rgb(pixels, name))
-    return resize(image, max(image.shape[2:]) if long_side is None else long_side, name)
+        if isinstance(source, str | os.PathLike):
+            path = os.fspath(source)
+            name = path if name == UNNAMED else f"{name} {path}"
+            source = find_file(path, name)
+        elif isinstance(source, bytes | bytearray | memoryview):
+            source = io.BytesIO(source)
+        elif not isinstance(source, Picture):
+            what = "give a path, bytes, an array, a PIL picture or an image tensor"
+            raise InputError(f"{name}: no picture; {what}")
+        if isinstance(source, io.BytesIO) and not source.getbuffer():
+            raise InputError(f"{name}: empty (0 bytes); choose the picture again")
+        if not isinstance(source, np.ndarray):
+            source = decode(source, name, long_side)
+        pixels, alpha = _to_rgb(source, name)
+        image = to_tensor(pixels)
+    side = max(image.shape[2:])
+    size = side if long_side is None else long_side
+    size = size if enlarge else min(size, side)
+    if alpha is not None:
+        alpha = resize(to_tensor(alpha), size, name)[0, 0]
+    return resize(image, size, name), alpha
 
 
-def _find(name: str) -> Path:
-    """Return the path of a file that is there and not empty."""
-    path = Path(os.path.expanduser(name))
-    try:
-        if path.is_dir():
-            raise InputError(f"{name}: this is a folder; name a picture inside it")
-        if not path.exists():
-            raise InputError(f"{name}: no such file; check the spelling and the folder")
-        if not path.is_file() or path.stat().st_size == 0:
-            raise InputError(f"{name}: empty; copy or download the picture again")
-    except OSError as error:
-        raise InputError(f"{name}: cannot be opened: {error.strerror}") from error
-    return path
+def as_image(source: Picture, name: str) -> Tensor:
+    """Return what shows a picture as an image tensor; the name is for the errors.
+
+    A tensor is only checked; another picture has 4096 pixels a side at most.
+    """
+    if isinstance(source, Tensor) or not isinstance(source, Picture):
+        return check_image(source, name)
+    return load_with_alpha(source, LARGEST, f"the {name}", enlarge=False)[0]
 
 
-def _decode(file: Path | io.BytesIO, name: str, long_side: int | None) -> np.ndarray:
-    """Decode an image file to an array that _to_rgb understands."""
-    too_large = f"{name}: larger than {MAX_PIXELS // 10**6} megapixels; make it smaller"
-    too_large += " in any picture viewer first"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd but harmless metadata
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=READ) as opened:  # reads the header only
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise InputError(too_large)
-                upright = ImageOps.exif_transpose(opened)
-        if upright.mode.startswith("I;16") or upright.mode == "F":
-            return np.asarray(upright)
-        if upright.mode == "I":  # 32 bits of room, mostly for a picture of 16
-            deep = np.asarray(upright)
-            fits = 0 <= deep.min() and deep.max() <= 65535
-            return deep.astype(np.uint16) if fits else deep
-        rgb = _in_srgb(upright)
-        # Averaging whole pixels first keeps a huge picture from filling the memory; no
-        # fewer than twice those needed are left.
-        huge = long_side and rgb.width * rgb.height > HUGE
-        spare = max(rgb.size) // (2 * long_side) if huge else 1
-        return np.asarray(rgb.reduce(spare) if spare > 1 else rgb)
-    except InputError:
-        raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise InputError(too_large) from None
-    except UnidentifiedImageError:
-        what = "not an image that can be read here; save it as JPEG or PNG"
-        raise InputError(f"{name}: {what}") from None
-    except PermissionError as error:
-        raise InputError(f"{name}: cannot be opened: {error.strerror}") from error
-    except Exception as error:  # decoders raise whatever a broken file provokes
-        what = f"broken or cut off ({error}); copy or download it again"
-        raise InputError(f"{name}: {what}") from error
+def as_paintings(
+    paintings: Picture | Sequence[Picture] | None,
+) -> Tensor | list[Tensor] | None:
+    """Return a painting, or each of several, as_image; None stays what it is."""
+    if isinstance(paintings, list | tuple):
+        return [as_image(painting, "painting") for painting in paintings]
+    return None if paintings is None else as_image(paintings, "painting")
 
 
-def _in_srgb(picture: Image.Image) -> Image.Image:
-    """Bring a picture to RGB or RGBA, its colours to those that screens show."""
-    profile = picture.info.get("icc_profile")
-    if picture.has_transparency_data:
-        # Before the profile, which would lose a transparent colour.
-        picture = picture.convert("RGBA")
-    elif picture.mode not in ("L", "CMYK"):
-        picture = picture.convert("RGB")
-    mode = "RGBA" if picture.mode == "RGBA" else "RGB"
-    if profile:
-        try:
-            theirs = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            ours = ImageCms.createProfile("sRGB")
-            return ImageCms.profileToProfile(picture, theirs, ours, outputMode=mode)
-        except (ImageCms.PyCMSError, OSError):
-            pass  # a broken profile: the numbers as they are
-    return picture.convert(mode)
+def fit_shape(image: Picture, like: Tensor) -> Tensor:
+    """Bring an image to the size of another; refuse one of another shape."""
+    image = as_image(image, "image")
+    # Sides were rounded at the smaller of the two sizes: compare them there.
+    small = min(max(image.shape), max(like.shape))
+    sides = zip(image.shape[2:], like.shape[2:], strict=True)
+    scales = small / max(image.shape), small / max(like.shape)
+    height, width = like.shape[2:]
+    if any(abs(a * scales[0] - b * scales[1]) > 1 for a, b in sides):
+        raise InputError(f"to go on from an image, give one shaped {width}x{height}")
+    return stretch(image, height, width)
 
 
-def _to_rgb(pixels: np.ndarray, name: str) -> np.ndarray:
-    """Bring an array of any depth and channel count to (H, W, 3) float32 in [0, 1]."""
+def _to_rgb(pixels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Bring an array of any depth and channel count to (H, W, 3) float32 in [0, 1].
+
+    With it comes its alpha, (H, W, 3), unless that is 1 all over.
+    """
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
@@ -149,35 +139,48 @@ def _to_rgb(pixels: np.ndarray, name: str) -> np.ndarray:
         if not ((pixels >= 0) & (pixels <= 1)).all():
             raise InputError(f"{name}: its numbers must lie in [0, 1]; divide by 255?")
     elif pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2:
-        pixels = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+        pixels = np.divide(pixels, np.iinfo(pixels.dtype).max, dtype=np.float32)
     else:
         what = f"numbers of type {pixels.dtype}; use uint8, uint16 or float"
         raise InputError(f"{name}: {what}")
+    shape, alpha = (*pixels.shape[:2], 3), None
     if pixels.shape[2] in (2, 4):  # the last channel is alpha: lay the rest on white
         colour, alpha = pixels[..., :-1], pixels[..., -1:]
         pixels = colour * alpha + (1 - alpha)
-    return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+        alpha = None if alpha.min() == 1 else np.broadcast_to(alpha, shape)
+    return np.broadcast_to(pixels, shape), alpha
 
 
-def save_image(image: Tensor, path: str | os.PathLike) -> None:
+def save_image(
+    image: Picture, path: str | os.PathLike, alpha: Tensor | None = None
+) -> None:
     """Write an image as PNG, JPEG, WebP, TIFF or BMP, by the ending of the name.
 
     Args:
-        image: (1, 3, H, W) in [0, 1]; what lies outside is cut off.
+        image: (1, 3, H, W) in [0, 1], where what lies outside is cut off; or any other
+            picture that load_image takes.
         path: the file to write, whole or not at all.
+        alpha: (H, W) in [0, 1], 0 is transparent; JPEG and BMP leave it out.
 
     Raises:
         InputError: an unknown ending, an image that is not one, or no way to write.
     """
+    if not isinstance(image, Tensor):
+        image = load_image(image)
     if image.ndim != 4 or image.shape[:2] != (1, 3) or not image.isfinite().all():
         raise InputError(f"{path}: not saved: the image is no finite (1, 3, H, W)")
-    write_file(path, encode(image, check_ending(path)))
+    if alpha is not None and alpha.shape != image.shape[2:]:
+        raise InputError(f"{path}: not saved: alpha has another shape than the image")
+    write_file(path, encode(image, check_ending(path), alpha))
 
 
-def encode(image: Tensor, kind: str) -> bytes:
+def encode(image: Tensor, kind: str, alpha: Tensor | None = None) -> bytes:
     """Encode an image as the content of a file; kind is Pillow's: "JPEG", "PNG"."""
-    encoded = io.BytesIO()
-    Image.fromarray(to_bytes(image)).save(encoded, kind, quality=95)
+    encoded, pixels = io.BytesIO(), to_bytes(image)
+    if alpha is not None and kind not in ("JPEG", "BMP"):
+        opaque = (alpha.clamp(0, 1) * 255).round().byte()
+        pixels = np.dstack([pixels, opaque.cpu().numpy()])
+    Image.fromarray(pixels).save(encoded, kind, quality=95)
     return encoded.getvalue()
 
 

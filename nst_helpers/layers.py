@@ -36,11 +36,14 @@ class LayerWeights(dict):
         except (TypeError, ValueError):
             line = f"{name} is {{layer: weight}}, not {tell(layers)}"
             raise InputError(line) from None
-        super().__init__({layer_name(layer): w for layer, w in given.items()})
+        super().__init__(
+            {
+                layer_name(layer): check_number(f"{name}[{layer!r}]", w, 0.0, 1e6)
+                for layer, w in given.items()
+            }
+        )
         if len(self) < len(given):
             raise InputError(f"{name} names a layer twice, as conv and as relu")
-        for layer, weight in self.items():
-            check_number(f"{name}[{layer!r}]", weight, 0.0, 1e6)
         if not any(self.values()):
             raise InputError(f"{name} needs a layer with a weight above 0")
 

@@ -17,8 +17,9 @@ from torch.linalg import vector_norm
 from torch.nn.functional import mse_loss
 
 from .files import check_number
+from .images import Picture, as_image
 from .layers import CONTENT_LAYERS, STYLE_LAYERS
-from .pixels import check_image, check_mask, fit_mask, resize
+from .pixels import check_mask, fit_mask, resize
 from .vgg import VGG19
 
 # What losses divide by is at least this, or a flat photo would divide by zero. A mean
@@ -218,10 +219,9 @@ class StyleLoss(Loss):
     """Take on the Gram matrices of a painting: style_loss.
 
     Args:
-        painting: (1, 3, H, W) in [0, 1], of any shape and size.
+        painting: any picture that load_image takes, of any shape and size.
         weight, layers, name: as in Loss.
-        statistic: of features, (1, C, H, W), and a mask, if there is one; returns any
-            shape that does not depend on H and W.
+        statistic: of features, (1, C, H, W), and a mask, if any; its shape has no H, W.
         mask: (H, W) in [0, 1], where in the photo the style shall be; None: everywhere.
         painting_mask: (H, W) in [0, 1], where in the painting it is taken from.
         scale: long side of the painting in long sides of the photo, 0.05 to 20.
@@ -233,7 +233,7 @@ class StyleLoss(Loss):
     Neural Style Transfer", CVPR.
     """
 
-    painting: Tensor
+    painting: Picture
     weight: float = 100.0
     layers: Mapping[str, float] = STYLE_LAYERS
     statistic: Callable[..., Tensor] = gram_matrix
@@ -243,7 +243,7 @@ class StyleLoss(Loss):
     name: str = "style"
 
     def __post_init__(self) -> None:
-        check_image(self.painting, "painting")
+        self.painting = as_image(self.painting, "painting")
         check_number("scale", self.scale, 0.05, 20.0)
         for mask in (self.mask, self.painting_mask):
             check_mask(mask)

@@ -3,6 +3,8 @@
 An image is a float32 tensor (1, 3, H, W), RGB, in [0, 1].
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,8 +18,8 @@ MIN_SIDE = 16  # VGG19 halves the picture four times
 def to_tensor(pixels: np.ndarray) -> Tensor:
     """Turn an array, (H, W, 3) in [0, 1], into an image tensor."""
     # In one piece: L-BFGS wants its variables so.
-    channels_first = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
-    return torch.tensor(channels_first, device="cpu")[None]
+    channels_first = np.array(pixels.transpose(2, 0, 1), np.float32, order="C")
+    return torch.from_numpy(channels_first)[None]
 
 
 def to_array(image: Tensor) -> np.ndarray:
@@ -39,7 +41,7 @@ def check_image(image: Tensor, name: str) -> Tensor:
         raise InputError(f"the {name} is no image tensor (1, 3, H, W); use load_image")
     if not ((image >= 0) & (image <= 1)).all():
         raise InputError(f"the {name} has numbers outside [0, 1]; use load_image")
-    return image.detach().float()
+    return (image.detach() if image.requires_grad else image).float()
 
 
 def check_mask(mask: Tensor | None) -> None:
@@ -70,8 +72,10 @@ def resize(image: Tensor, long_side: int, name: str = "the picture") -> Tensor:
     h, w = round(old_h * scale), round(old_w * scale)
     if min(old_h, old_w, h, w) < MIN_SIDE:
         then = "" if scale == 1 else f" would become {w}x{h}"
-        too_small = min(old_h, old_w) < MIN_SIDE
-        advice = "a larger picture" if too_small else "a larger size or crop it"
+        advice = "a larger picture"
+        if min(old_h, old_w) >= MIN_SIDE:
+            enough = math.ceil(MIN_SIDE * max(old_h, old_w) / min(old_h, old_w))
+            advice = f"a size of {enough} or more, or crop it"
         raise InputError(
             f"{name}: {old_w}x{old_h} pixels{then}; each side needs at least "
             f"{MIN_SIDE}: choose {advice}"
@@ -95,26 +99,14 @@ def stretch(image: Tensor, height: int, width: int) -> Tensor:
     return to_tensor(pixels.clip(0, 1))
 
 
-def fit_shape(image: Tensor, like: Tensor) -> Tensor:
-    """Bring an image to the size of another; refuse one of another shape."""
-    check_image(image, "image")
-    # Sides were rounded at the smaller of the two sizes: compare them there.
-    small = min(max(image.shape), max(like.shape))
-    sides = zip(image.shape[2:], like.shape[2:], strict=True)
-    scales = small / max(image.shape), small / max(like.shape)
-    height, width = like.shape[2:]
-    if any(abs(a * scales[0] - b * scales[1]) > 1 for a, b in sides):
-        raise InputError(f"to go on from an image, give one shaped {width}x{height}")
-    return stretch(image.detach().float(), height, width)
-
-
 def fit_inside(image: Tensor, height: int, width: int) -> Tensor:
     """Bring an image, whole and undistorted, into a frame; mirror it to fill the rest.
 
     The frame is height × width pixels; the result, (1, 3, height, width), on the CPU.
     """
     scale = min(height / image.shape[2], width / image.shape[3])
-    pixels = to_array(resize(image, round(scale * max(image.shape[2:]))))
+    sides = (max(1, round(scale * side)) for side in image.shape[2:])
+    pixels = to_array(stretch(image, *sides))  # mirrored, a thin one will do
     down, right = height - pixels.shape[0], width - pixels.shape[1]
     borders = (down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0)
     return to_tensor(np.pad(pixels, borders, mode="symmetric"))

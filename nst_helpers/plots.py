@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from .files import write_file
+from .images import Picture, as_image
 from .pixels import stretch, to_array, to_bytes
 from .step import Step
 
@@ -42,7 +43,7 @@ class _Figure(Figure):
 
 
 def show_images(
-    images: Sequence[Tensor] | Tensor,
+    images: Sequence[Picture] | Picture,
     titles: Sequence[str] = (),
     height: float = 2.4,
     columns: int | None = None,
@@ -50,7 +51,7 @@ def show_images(
     """Show images side by side at one height, each with its title.
 
     Args:
-        images: of (1, 3, H, W) in [0, 1], one or more, of any shapes; or one of them.
+        images: whatever load_image takes, one or more, of any shapes; or one of them.
         titles: one for each image, or none at all.
         height: of the pictures, in inches.
         columns: images in a row; all of them in one row if left out.
@@ -60,8 +61,10 @@ def show_images(
 
     Raises:
         ValueError: another number of titles than of images.
+        InputError: what is no picture.
     """
-    images = [images] if isinstance(images, Tensor) else images
+    images = images if isinstance(images, list | tuple) else [images]
+    images = [_as_shown(image) for image in images]
     fig, axes = _grid([image.shape[2:] for image in images], titles, height, columns)
     for axis, image in zip(axes, images, strict=True):
         axis.imshow(to_array(image))
@@ -73,7 +76,7 @@ def show_maps(
     titles: Sequence[str] = (),
     height: float = 1.6,
     columns: int | None = None,
-    over: Tensor | None = None,
+    over: Picture | None = None,
 ) -> Figure:
     """Show maps of numbers as colours, dark for the least of each, bright for the most.
 
@@ -82,7 +85,7 @@ def show_maps(
         titles: one for each map, or none at all.
         height: of the pictures, in inches.
         columns: maps in a row; all of them in one row if left out.
-        over: (1, 3, H, W) in [0, 1], a picture to lay the maps over, in grey.
+        over: a picture to lay the maps over, in grey.
 
     Returns:
         The figure.
@@ -90,6 +93,7 @@ def show_maps(
     Raises:
         ValueError: another number of titles than of maps.
     """
+    over = None if over is None else _as_shown(over)
     shapes = [m.shape if over is None else over.shape[2:] for m in maps]
     fig, axes = _grid(shapes, titles, height, columns)
     for axis, values, (h, w) in zip(axes, maps, shapes, strict=True):
@@ -106,7 +110,7 @@ def show_maps(
 
 def show_distances(
     distances: Tensor,
-    images: Sequence[Tensor],
+    images: Sequence[Picture],
     title: str = "",
     largest: float | None = None,
 ) -> Figure:
@@ -114,7 +118,7 @@ def show_distances(
 
     Args:
         distances: (N, N), 0 or more; row by row from image i to image j.
-        images: N of (1, 3, H, W) in [0, 1], to stand beside the rows and columns.
+        images: N pictures, to stand beside the rows and columns.
         title: of the table.
         largest: the distance shown brightest; the table's own largest if left out.
 
@@ -125,7 +129,7 @@ def show_distances(
     fig, axes = _grid([(1, 1)] * (count + 1) ** 2, (), 0.8, count + 1)
     for i, image in enumerate(images, start=1):
         for axis in (axes[i], axes[i * (count + 1)]):
-            axis.imshow(to_array(image))
+            axis.imshow(to_array(_as_shown(image)))
     table = fig.add_subplot(axes[0].get_gridspec()[1:, 1:])
     largest = largest or distances.max()
     table.imshow(distances, cmap="magma", aspect="auto", vmin=0, vmax=largest)
@@ -138,13 +142,13 @@ def show_distances(
     return fig
 
 
-def show_triptych(photo: Tensor, painting: Tensor, result: Tensor) -> Figure:
+def show_triptych(photo: Picture, painting: Picture, result: Picture) -> Figure:
     """Show photo | painting | result.
 
     Args:
-        photo: (1, 3, H, W) in [0, 1].
-        painting: (1, 3, H, W) in [0, 1].
-        result: (1, 3, H, W) in [0, 1].
+        photo: whatever load_image takes.
+        painting: likewise.
+        result: likewise.
 
     Returns:
         The figure.
@@ -207,11 +211,11 @@ def film_strip(steps: Sequence[Step]) -> Figure:
     return show_images([step.image for step in chosen], titles, height=1.5)
 
 
-def save_gif(images: Sequence[Tensor], path: str | os.PathLike) -> None:
+def save_gif(images: Sequence[Picture], path: str | os.PathLike) -> None:
     """Write images as an animation that loops and rests on the last one.
 
     Args:
-        images: of (1, 3, H, W) in [0, 1]; all are brought to the size of the last.
+        images: whatever load_image takes; all are brought to the size of the last.
         path: the file to write, whole or not at all.
 
     Raises:
@@ -220,8 +224,9 @@ def save_gif(images: Sequence[Tensor], path: str | os.PathLike) -> None:
     write_file(path, encode_gif(images))
 
 
-def encode_gif(images: Sequence[Tensor]) -> bytes:
+def encode_gif(images: Sequence[Picture]) -> bytes:
     """Encode images as the content of an animated GIF, as save_gif writes it."""
+    images = [_as_shown(image) for image in images]
     shape = images[-1].shape[2:]
     first, *rest = [Image.fromarray(to_bytes(stretch(x, *shape))) for x in images]
     # Browsers slow down frames shorter than 20 ms.
@@ -230,6 +235,11 @@ def encode_gif(images: Sequence[Tensor]) -> bytes:
     encoded = io.BytesIO()
     first.save(encoded, "GIF", save_all=True, loop=0, **film)
     return encoded.getvalue()
+
+
+def _as_shown(image: Picture) -> Tensor:
+    """Read a picture; what of a tensor lies outside [0, 1] is cut off."""
+    return as_image(image.clamp(0, 1) if isinstance(image, Tensor) else image, "image")
 
 
 def _grid(

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 from .files import InputError, write_file
 from .layers import CHANNELS, LAYERS
@@ -35,7 +36,7 @@ def read_parameters(
     conv3_4, conv4_4 and conv5_4: a file without all three is taken for its. An
     InputError says what is wrong with a file, or how to get one.
     """
-    state = _random(seed) if weights == "random" else _read_state(weights)
+    state = _random(seed) if weights == "random" else read_state(weights)
     is_vgg16 = all(f"{PLACES[name]}.weight" not in state for name in NOT_IN_VGG16)
     parameters = {}
     for name, out in CHANNELS.items():
@@ -51,7 +52,28 @@ def read_parameters(
             if not x.isfinite().all():
                 raise InputError(f"{weights}: {key} has infinite numbers; get it again")
             parameters[name][part] = x
+    if weights not in ("bundled", "random") and _is_caffes(parameters):
+        line = "of Caffe's kind (for pictures in BGR, 0 to 255), which would see false"
+        line += " colours here; get torchvision's VGG-19 (weights 'imagenet')"
+        raise InputError(f"{weights}: {line}")
     return parameters
+
+
+def _is_caffes(parameters: dict[str, dict[str, Tensor]]) -> bool:
+    """Tell by its numbers a network that was trained on BGR, 0 to 255.
+
+    Noise of our range, some fifty times weaker, hardly shows among its biases. Or its
+    first channel counts less than its last: blue, of any photo, tells the least.
+    """
+    kind = {"device": "cpu", "dtype": torch.float32}
+    noise = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(0), **kind)
+    x = torch.stack([noise, 0 * noise])
+    for name in LAYERS[:2]:
+        weight, bias = (parameters[name][part].to(x) for part in ("weight", "bias"))
+        x = conv2d(x, weight, bias, padding=1).relu()
+    first, _, last = parameters[LAYERS[0]]["weight"].to(x).square().sum((0, 2, 3))
+    shows = (x[0] - x[1]).norm()
+    return bool(shows < 0.5 * x[0].norm() or first < 0.75 * last)
 
 
 def _random(seed: int) -> dict[str, Tensor]:
@@ -66,7 +88,7 @@ def _random(seed: int) -> dict[str, Tensor]:
     return state
 
 
-def _read_state(weights: str | os.PathLike) -> dict[str, Tensor]:
+def read_state(weights: str | os.PathLike) -> dict[str, Tensor]:
     """Read weights under torchvision's names."""
     if weights == "imagenet":
         weights = os.environ.get("NST_WEIGHTS")

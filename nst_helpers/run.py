@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .device import memory_needed
 from .files import InputError
-from .pixels import check_image
+from .images import Picture, as_image, as_paintings
 from .settings import Settings
 from .terms import choose_losses
 from .transfer import StyleTransfer
@@ -18,13 +18,15 @@ TRIAL = 128  # pixels, the long side of the small run that is timed
 
 
 def stylize(
-    photo: Tensor, painting: Tensor | Sequence[Tensor], settings: Settings = Settings()
+    photo: Picture,
+    painting: Picture | Sequence[Picture],
+    settings: Settings = Settings(),
 ) -> Tensor:
     """Paint a photo in the manner of a painting, to the end.
 
     Args:
-        photo: (1, 3, H, W) in [0, 1].
-        painting: (1, 3, H, W) in [0, 1], or a list of them, which settings.mix mixes.
+        photo: any picture that load_image takes: a path, say, or an image tensor.
+        painting: another, or a list of them, which settings.mix mixes.
         settings: every other choice.
 
     Returns:
@@ -40,13 +42,15 @@ def stylize(
 
 
 def forecast(
-    photo: Tensor, painting: Tensor | Sequence[Tensor], settings: Settings = Settings()
+    photo: Picture,
+    painting: Picture | Sequence[Picture],
+    settings: Settings = Settings(),
 ) -> tuple[float, float]:
     """Estimate roughly, by a small run, what a run takes on this computer.
 
     Args:
-        photo: (1, 3, H, W) in [0, 1].
-        painting: (1, 3, H, W) in [0, 1], or a list of them.
+        photo: any picture that load_image takes.
+        painting: another, or a list of them.
         settings: of the run.
 
     Returns:
@@ -62,7 +66,8 @@ def forecast(
     if not moments:
         raise InputError("the loss is no number from the start; try other weights")
     a_step = min((b - a for a, b in pairwise(moments)), default=moments[0])
-    height, width = check_image(photo, "photo").shape[2:]
+    photo, painting = as_image(photo, "photo"), as_paintings(painting)
+    height, width = photo.shape[2:]
     pixels = settings.size**2 * min(height, width) / max(height, width)
     gigabytes = memory_needed(photo, choose_losses(painting, settings), settings)
     return settings.steps * a_step * pixels / TRIAL**2, gigabytes

@@ -97,7 +97,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, (low, high) in LIMITS.items():
-            check_number(name, getattr(self, name), low, high)
+            number = check_number(name, getattr(self, name), low, high)
+            object.__setattr__(self, name, number)
         if self.content_weight == self.style_weight == self.tv_weight == 0:
             raise InputError("content, style and tv weight are all 0; raise one")
         if not isinstance(self.mix, list | tuple):

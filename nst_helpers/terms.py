@@ -8,7 +8,7 @@ from torch import Tensor
 from .files import InputError, check_number
 from .layers import LayerWeights
 from .losses import ContentLoss, Loss, RangeLoss, StyleLoss, TotalVariationLoss
-from .pixels import check_image, fit_inside, resize
+from .pixels import MIN_SIDE, check_image, fit_inside, resize
 from .settings import Settings
 from .vgg import VGG19
 
@@ -88,7 +88,7 @@ class Target:
             raise InputError("no loss has a weight above 0; raise one")
         in_range = RangeLoss(RANGE_WEIGHT * sum(self.given))
         self.terms = [*(loss for loss in losses if loss.weight), in_range]
-        self.weights = {term.name: term.weight for term in self.terms}
+        self.weights = {term.name: float(term.weight) for term in self.terms}
         self.layers = {name for term in self.terms for name in term.layers}
         self.factor = 100 / sum(self.given)
         before = [dict(vars(term)) for term in self.terms]
@@ -102,10 +102,21 @@ class Target:
 
 
 def first_image(
-    photo: Tensor, painting: Tensor | Sequence[Tensor] | None, settings: Settings
+    photo: Tensor,
+    painting: Tensor | Sequence[Tensor] | None,
+    losses: Sequence[Loss],
+    settings: Settings,
 ) -> Tensor:
     """Make the picture that a run starts from, of the photo's shape."""
-    photo = resize(photo, settings.size // 2 ** settings.halvings_at(0), "the photo")
+    size = settings.size // 2 ** settings.halvings_at(0)
+    paintings = [loss.painting for loss in losses if isinstance(loss, StyleLoss)]
+    narrowest = min(min(x.shape[2:]) / max(x.shape[2:]) for x in (photo, *paintings))
+    if size < settings.size and round(size * narrowest) < MIN_SIDE:
+        raise InputError(
+            f"{settings.scales} scales begin at {size} pixels, but each side needs at "
+            f"least {MIN_SIDE}; choose fewer scales, or a larger size"
+        )
+    photo = resize(photo, size, "the photo")
     if settings.start == "content":
         return photo
     if settings.start == "noise":

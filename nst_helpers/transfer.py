@@ -12,9 +12,10 @@ from torch import Tensor
 
 from .device import accelerate, check_memory, pick_device
 from .files import InputError
+from .images import Picture, as_image, as_paintings, fit_shape
 from .losses import Loss
 from .optimizers import OPTIMIZERS
-from .pixels import check_image, fit_shape, resize, stretch
+from .pixels import resize, stretch
 from .settings import Settings
 from .spectrum import spectral_preconditioner
 from .state import Resumable
@@ -30,11 +31,10 @@ class StyleTransfer(Resumable):
     then the picture after each. A loop left, even by Ctrl-C, can be taken up again.
 
     Args:
-        photo: (1, 3, H, W) in [0, 1]; brought to settings.size.
-        painting: (1, 3, H, W) in [0, 1], of any shape; or a list, to be mixed.
+        photo: any picture that load_image takes; brought to settings.size.
+        painting: another, of any shape; or a list, to be mixed.
         settings: every other choice.
-        losses: instead of those that the settings ask for; a painting is then only
-            needed to start from it.
+        losses: instead of the settings' own; a painting then only serves the start.
 
     Attributes:
         settings, losses, painting: assign others in mid-run, or change a loss's weight,
@@ -56,13 +56,13 @@ class StyleTransfer(Resumable):
     @torch.inference_mode(False)
     def __init__(
         self,
-        photo: Tensor,
-        painting: Tensor | Sequence[Tensor] | None = None,
+        photo: Picture,
+        painting: Picture | Sequence[Picture] | None = None,
         settings: Settings = Settings(),
         losses: Sequence[Loss] | None = None,
     ) -> None:
-        self._photo, self._painting = check_image(photo, "photo").clone(), painting
-        self._settings, self._own_losses = settings, losses
+        self._photo, painting = as_image(photo, "photo").clone(), as_paintings(painting)
+        self._painting, self._settings, self._own_losses = painting, settings, losses
         self._losses = choose_losses(painting, settings, losses)
         self._device = pick_device(settings.device)
         check_memory(self._photo, self._losses, settings)
@@ -75,7 +75,7 @@ class StyleTransfer(Resumable):
         self._stopping, self._target = False, None
         # Coarse to fine: how many times the size is still halved.
         self._halvings = settings.halvings_at(0)
-        self._aim(image=first_image(self._photo, painting, settings))
+        self._aim(image=first_image(self._photo, painting, self._losses, settings))
 
     photo = property(attrgetter("_photo"))  # to read; to assign others bends the run
     painting = property(attrgetter("_painting"), lambda self, x: self._bend(painting=x))
@@ -191,7 +191,7 @@ class StyleTransfer(Resumable):
             self._settings, self.reason = new, None  # the same loss surface
             return
         old.check_change(new)
-        painting = given.get("painting", self._painting)
+        painting = as_paintings(given.get("painting", self._painting))
         own = given.get("losses", self._own_losses)
         if "painting" in given and own is not None:
             raise InputError("the paintings are in the losses; assign other losses")

@@ -14,12 +14,12 @@ from PIL import Image
 from nst_helpers import InputError, load_image, save_image
 from nst_helpers.__main__ import main
 from nst_helpers.color import recolour
+from nst_helpers.images import fit_shape
 from nst_helpers.pixels import (
     check_image,
     check_mask,
     fit_inside,
     fit_mask,
-    fit_shape,
     resize,
     stretch,
     to_array,

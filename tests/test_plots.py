@@ -11,10 +11,13 @@ from nbformat import v4
 from PIL import Image
 
 from nst_helpers import (
+    InputError,
     Settings,
     Step,
     film_strip,
+    load_image,
     save_gif,
+    save_image,
     show_distances,
     show_images,
     show_losses,
@@ -68,6 +71,32 @@ def test_one_image_is_shown_without_a_list():
     (axis,) = show_images(image, ["a"]).axes
     np.testing.assert_array_equal(axis.images[0].get_array(), to_array(image))
     assert axis.get_title() == "a"
+
+
+def test_pictures_are_shown_in_whatever_form_they_are_given(tmp_path):
+    image = torch.rand(1, 3, 20, 30)
+    save_image(image, tmp_path / "a.png")
+    image = load_image(tmp_path / "a.png")
+    array, picture = to_bytes(image), Image.open(tmp_path / "a.png")
+    forms = [str(tmp_path / "a.png"), tmp_path / "a.png", array, picture, image]
+    for form in forms:
+        (axis,) = show_images(form).axes
+        np.testing.assert_array_equal(axis.images[0].get_array(), to_array(image))
+    figures = [show_images(forms), show_triptych(*forms[:3])]
+    figures += [show_distances(torch.ones(5, 5), forms)]
+    for figure in figures:
+        for axis in figure.axes:
+            for shown in axis.images[:1] if axis is not figure.axes[-1] else []:
+                np.testing.assert_array_equal(shown.get_array(), to_array(image))
+    over = show_maps([torch.ones(2, 3)], over=forms[0]).axes[0].images[0]
+    np.testing.assert_allclose(over.get_array(), image[0].mean(0), atol=1e-6)
+    save_gif(forms, tmp_path / "a.gif")
+    assert Image.open(tmp_path / "a.gif").size == (30, 20)
+    for other in (image[0], 5, None, "nothing.png", [array, None]):
+        with pytest.raises(InputError, match="the image"):
+            show_images(other)
+    (axis,) = show_images(image + 1).axes  # cut off
+    assert axis.images[0].get_array().max() == 1
 
 
 def test_plt_show_finds_every_figure_and_a_notebook_shows_it_once():

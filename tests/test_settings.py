@@ -112,3 +112,31 @@ def test_a_recipe_is_json_and_comes_back(tmp_path):
     assert Settings.load(path) == settings
     path.write_text('{"size": 100}')
     assert Settings.load(path) == Settings(size=100)
+
+
+def test_numpys_numbers_are_numbers_and_become_pythons():
+    given = Settings(
+        size=np.int64(64),
+        seed=np.uint8(3),
+        tv_weight=np.float32(0.5),
+        style_weight=np.int32(7),
+        style_layers={"conv1_1": np.float64(2), "conv2_1": np.int16(1)},
+    )
+    assert given == Settings(
+        size=64,
+        seed=3,
+        tv_weight=0.5,
+        style_weight=7.0,
+        style_layers={"conv1_1": 2.0, "conv2_1": 1.0},
+    )
+    assert Settings.from_json(given.to_json().encode()) == given
+    numbers = given.size, given.seed, given.tv_weight, *given.style_layers.values()
+    assert {type(number) for number in numbers} == {int, float}
+    for bad in (np.float64(64), np.bool_(True), np.array(64), np.int64(5), np.nan):
+        with pytest.raises(InputError, match="size is a whole number"):
+            Settings(size=bad)
+    for bad in (np.bool_(True), np.float32("nan"), np.float64("inf"), np.ones(1)):
+        with pytest.raises(InputError, match="tv_weight is a number"):
+            Settings(tv_weight=bad)
+        with pytest.raises(InputError, match="style_layers.*is a number"):
+            Settings(style_layers={"conv1_1": bad})

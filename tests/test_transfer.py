@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, Watch
+from conftest import IMAGES, TINY, Watch
+from PIL import Image
 from test_vgg import bundled_state, torchvision_features
 
 from nst_helpers import (
@@ -20,6 +21,7 @@ from nst_helpers import (
     StyleLoss,
     StyleTransfer,
     TotalVariationLoss,
+    forecast,
     gram_matrix,
     stylize,
 )
@@ -241,6 +243,30 @@ def test_what_is_no_image_is_refused(photo):
         with pytest.raises(InputError, match="photo"):
             StyleTransfer(bad, photo, TINY)
         with pytest.raises(InputError, match="painting"):
+            StyleTransfer(photo, bad, TINY)
+
+
+@pytest.mark.usefixtures("plain")
+def test_pictures_are_taken_in_whatever_form_they_are_given(photo, painting):
+    paths = IMAGES / "content" / "cat.jpg", IMAGES / "style" / "hokusai_great_wave.jpg"
+    with Image.open(paths[1]) as opened:
+        forms = [paths[1], str(paths[1]), paths[1].read_bytes(), np.asarray(opened)]
+        forms += [opened.copy(), painting]
+    whole = stylize(photo, painting, TINY)
+    for form in forms:
+        assert torch.equal(stylize(str(paths[0]), form, TINY), whole)
+        assert torch.equal(StyleLoss(form).painting, painting)
+    assert forecast(*paths, TINY)[1] == forecast(photo, painting, TINY)[1]
+    mixed = dataclasses.replace(TINY, mix=0.5)
+    transfer = StyleTransfer(paths[0], [forms[0], forms[3]], mixed)
+    assert all(torch.equal(x, painting) for x in transfer.painting)
+    next(transfer)
+    transfer.painting = paths[0], photo
+    transfer.image = paths[0]
+    assert torch.equal(transfer.image, resize(photo, 32))
+    assert all(torch.equal(x, photo) for x in transfer.painting)
+    for bad in ("nothing.png", [forms[0], "nothing.png"]):
+        with pytest.raises(InputError, match="the painting nothing.png: no such file"):
             StyleTransfer(photo, bad, TINY)
 
 
@@ -631,7 +657,7 @@ def test_what_is_refused_changes_nothing(photo, painting):
         replace("at least 16", size=20),
         replace("a mix of 2", mix=(1, 1)),
         assign("the painting", "painting", thin),
-        assign("image tensor", "painting", "wave.jpg"),
+        assign("no such file", "painting", "wave.jpg"),
         assign("give a painting", "painting", []),
         assign("has no effect", "losses", own(painting)),
         assign("shape", "image", photo.transpose(2, 3)),
@@ -822,6 +848,22 @@ def test_more_or_fewer_steps_keep_the_size_and_end_at_the_full_one(photo, painti
 def test_a_scale_under_16_pixels_is_refused(photo, painting):
     with pytest.raises(InputError, match="at least 16"):
         begin(photo, painting, size=64, scales=4)
+    thin = torch.rand(1, 3, 40, 200)
+    for pictures in ((photo, thin), (thin, photo), (photo, [thin, photo])):
+        with pytest.raises(InputError, match="choose fewer scales") as refused:
+            begin(*pictures, size=128, scales=2)
+        assert "2 scales begin at 64 pixels" in str(refused.value)
+        begin(*pictures, size=80)
+        with pytest.raises(InputError, match="choose a size of 80 or more, or crop it"):
+            begin(*pictures, size=76)
+
+
+def test_a_run_may_start_from_a_painting_however_thin():
+    flat, tall = torch.rand(1, 3, 32, 256), torch.rand(1, 3, 256, 32)
+    transfer = begin(flat, tall, size=128, start="style")
+    assert next(transfer).image.shape == (1, 3, 16, 128)
+    small = dataclasses.replace(TINY, start="style", size=128)
+    assert 0 < forecast(flat, tall, small)[0] < 600
 
 
 def test_a_size_at_which_nothing_is_left_to_do_makes_room_for_the_next(photo):

@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from test_vgg import torchvision_features, whole_state
 
 from nst_helpers import VGG19, InputError
-from nst_helpers.pretrained import BUNDLED, read_parameters
+from nst_helpers.pretrained import BUNDLED, PLACES, read_parameters
 
 PAGE = b"<!DOCTYPE html><title>Please sign in</title>"
 WEIGHTS = torchvision.models.VGG19_Weights.IMAGENET1K_V1.value
@@ -452,3 +453,43 @@ def test_nst_weights_takes_torchvisions_file_from_a_usb_stick(
     with pytest.raises(InputError, match="SHA-256"):
         VGG19("imagenet")
     assert not cache.exists()
+
+
+def test_weights_of_caffes_kind_are_told_by_their_numbers_and_refused(tmp_path):
+    def name(layer, part):
+        return f"{PLACES[layer]}.{part}"
+
+    shapes = {
+        name(layer, part): x.shape
+        for layer, parts in read_parameters("bundled").items()
+        for part, x in parts.items()
+    }
+
+    def read(file, changes, kind=torch.float32):
+        # What is not looked at are zeros, which take no room.
+        zero = torch.zeros((), dtype=kind)
+        state = {key: zero.expand(shape) for key, shape in shapes.items()}
+        torch.save(state | {k: x.to(kind) for k, x in changes.items()}, tmp_path / file)
+        return read_parameters(tmp_path / file)
+
+    def first_two(weights, seed=0):
+        parameters = read_parameters(weights, seed)
+        layers = product(("conv1_1", "conv1_2"), ("weight", "bias"))
+        return {name(k, part): parameters[k][part].float() for k, part in layers}
+
+    ours, first = first_two("bundled"), "features.0.weight"
+    std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+    caffe = ours | {first: (ours[first] / (255 * std)).flip(1).contiguous()}
+    # The same network, all numbers fifty times larger; and one of hardly any bias.
+    larger = {k: x if k == "features.2.weight" else 57 * x for k, x in caffe.items()}
+    unbiased = {k: x / 100 if "bias" in k else x for k, x in larger.items()}
+    for kind in (torch.float32, torch.float16, torch.bfloat16):
+        for changes in (caffe, larger, unbiased):
+            with pytest.raises(InputError, match="of Caffe's kind") as refused:
+                read("vgg19.pth", changes, kind)
+            assert "imagenet" in said(refused)
+        read("caffe.pth", ours, kind)  # a name tells nothing
+    read("others.pth", ours | {first: ours[first].flip(0, 2, 3) * 3})
+    read("no bias.pth", {first: ours[first]})
+    for seed in range(3):
+        read("random.pth", first_two("random", seed))
