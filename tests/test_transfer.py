@@ -257,7 +257,7 @@ def test_pictures_are_taken_in_whatever_form_they_are_given(photo, painting):
         assert torch.equal(stylize(str(paths[0]), form, TINY), whole)
         assert torch.equal(StyleLoss(form).painting, painting)
     assert forecast(*paths, TINY)[1] == forecast(photo, painting, TINY)[1]
-    mixed = dataclasses.replace(TINY, mix=0.5)
+    mixed = dataclasses.replace(TINY, mix=(1, 1))
     transfer = StyleTransfer(paths[0], [forms[0], forms[3]], mixed)
     assert all(torch.equal(x, painting) for x in transfer.painting)
     next(transfer)
