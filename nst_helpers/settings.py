@@ -20,6 +20,7 @@ CHOICES = {
     "optimizer": ("lbfgs", "adam"),
     "pooling": ("avg", "max"),
     "padding": ("zeros", "replicate"),
+    "keep_colors": ("photo", "painting"),
     "precision": ("auto", "float32", "bfloat16"),
 }
 LIMITS = {  # field: smallest, largest; whole numbers where the limits are
@@ -51,6 +52,9 @@ class Settings:
             relative to each other.
         style_layers: {layer: weight}, likewise; the early layers carry ink and palette,
             the late ones larger shapes.
+        keep_colors: None, "photo" (its colours under the painted brightness: Step.image
+            has them, the losses do not count them) or "painting" (its palette: the
+            photo is given it before all else).
         steps: iterations of the optimiser, 1 to 100,000.
         size: long side of the result in pixels, 16 to 4096.
         scales: 1 to 8 sizes to paint at, no more than steps, one after the other, each
@@ -83,6 +87,7 @@ class Settings:
     style_scale: float = 1.0
     content_layers: Mapping[str, float] = field(default_factory=lambda: CONTENT_LAYERS)
     style_layers: Mapping[str, float] = field(default_factory=lambda: STYLE_LAYERS)
+    keep_colors: str | None = None
     steps: int = 80
     size: int = 256
     scales: int = 1
@@ -115,6 +120,8 @@ class Settings:
             layers = LayerWeights(getattr(self, name), name)
             object.__setattr__(self, name, layers)
         for name, choices in CHOICES.items():
+            if name == "keep_colors" and self.keep_colors is None:
+                continue
             self._check_text(name, "|".join(choices), " or ".join(choices))
         devices = "auto, cpu, cuda, cuda:1 or mps"
         self._check_text("device", "auto|cpu|cuda(:[1-9]?[0-9])?|mps", devices)
@@ -125,6 +132,28 @@ class Settings:
         value = getattr(self, name)
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
             raise InputError(f"{name} is {choices}, not {tell(value)}")
+
+    @classmethod
+    def gatys(cls, **changes: Any) -> "Settings":
+        """Make the settings of the paper, as far as relative losses allow.
+
+        Layers of equal weight, no total variation, zeros beyond the border, and from
+        noise.
+
+        Args:
+            changes: settings that shall be others.
+
+        Returns:
+            The settings.
+
+        Raises:
+            InputError: a value out of its range.
+
+        Source: Gatys et al. 2016, sections 2.3 and 3.
+        """
+        equal = dict.fromkeys(STYLE_LAYERS, 1.0)
+        paper = {"style_layers": equal, "tv_weight": 0.0, "start": "noise"}
+        return cls(**{**paper, "padding": "zeros", **changes})
 
     def check_change(self, others: "Settings") -> None:
         """Refuse others that a run with these cannot go on with."""

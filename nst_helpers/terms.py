@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .color import match_colours, recolour
 from .files import InputError, check_number
 from .layers import LayerWeights
 from .losses import ContentLoss, Loss, RangeLoss, StyleLoss, TotalVariationLoss
@@ -101,6 +102,30 @@ class Target:
             raise
 
 
+def fit_photo(
+    photo: Tensor,
+    painting: Tensor | Sequence[Tensor] | None,
+    settings: Settings,
+    halvings: int,
+) -> Tensor:
+    """Bring the photo to its size now, and to the palette that is kept."""
+    photo = resize(photo, settings.size // 2**halvings, "the photo")
+    if settings.keep_colors != "painting":
+        return photo
+    return match_colours(photo, _first(painting))
+
+
+def finish(image: Tensor, photo: Tensor, settings: Settings) -> Tensor:
+    """Give a picture the photo's colours, if they are kept."""
+    return recolour(image, photo) if settings.keep_colors == "photo" else image
+
+
+def _first(painting: Tensor | Sequence[Tensor] | None) -> Tensor:
+    """Return the first painting; refuse to do without."""
+    first = painting[0] if isinstance(painting, list | tuple) else painting
+    return check_image(first, "painting")
+
+
 def first_image(
     photo: Tensor,
     painting: Tensor | Sequence[Tensor] | None,
@@ -116,11 +141,10 @@ def first_image(
             f"{settings.scales} scales begin at {size} pixels, but each side needs at "
             f"least {MIN_SIDE}; choose fewer scales, or a larger size"
         )
-    photo = resize(photo, size, "the photo")
+    photo = fit_photo(photo, painting, settings, settings.halvings_at(0))
     if settings.start == "content":
         return photo
     if settings.start == "noise":
         generator = torch.Generator().manual_seed(settings.seed)
         return torch.rand(photo.shape, generator=generator, device="cpu")
-    first = painting[0] if isinstance(painting, list | tuple) else painting
-    return fit_inside(check_image(first, "painting"), *photo.shape[2:])
+    return fit_inside(_first(painting), *photo.shape[2:])

@@ -15,12 +15,12 @@ from .files import InputError
 from .images import Picture, as_image, as_paintings, fit_shape
 from .losses import Loss
 from .optimizers import OPTIMIZERS
-from .pixels import resize, stretch
+from .pixels import stretch
 from .settings import Settings
 from .spectrum import spectral_preconditioner
 from .state import Resumable
 from .step import Step
-from .terms import Target, choose_losses, first_image
+from .terms import Target, choose_losses, finish, first_image, fit_photo
 from .vgg import VGG19
 
 
@@ -73,8 +73,7 @@ class StyleTransfer(Resumable):
         self._first_precision = self.precision
         self._seconds, self._evaluations, self.iteration = 0.0, 0, -1
         self._stopping, self._target = False, None
-        # Coarse to fine: how many times the size is still halved.
-        self._halvings = settings.halvings_at(0)
+        self._halvings = settings.halvings_at(0)  # of the size, while coarse to fine
         self._aim(image=first_image(self._photo, painting, self._losses, settings))
 
     photo = property(attrgetter("_photo"))  # to read; to assign others bends the run
@@ -82,7 +81,7 @@ class StyleTransfer(Resumable):
     settings = property(attrgetter("_settings"), lambda self, x: self._bend(settings=x))
     losses = property(attrgetter("_losses"), lambda self, x: self._bend(losses=x))
     image = property(
-        lambda self: self._best[1],
+        lambda self: finish(self._best[1], self._photo, self._settings),
         lambda self, x: self._aim(image=fit_shape(x, self._target.photo)),
     )
 
@@ -130,6 +129,7 @@ class StyleTransfer(Resumable):
         restarted = self._optimizer is not optimizer and self.iteration >= 0
         self._seconds += time.perf_counter() - began
         self.iteration += 1
+        image = finish(image, self._photo, self._settings)
         done = self.iteration, self._evaluations, self._seconds, image, losses
         return Step(*done, self._target.weights, restarted, self._settings)
 
@@ -213,8 +213,8 @@ class StyleTransfer(Resumable):
         new.setdefault("precision", "float32" if exact else self._first_precision)
         if new["precision"] != self.precision:
             vgg, new["precision"] = accelerate(self._plain_vgg, new["precision"])
-        size = after["_settings"].size // 2 ** after["_halvings"]
-        photo = resize(self._photo, size, "the photo").to(self._device)
+        of = (after[name] for name in ("_painting", "_settings", "_halvings"))
+        photo = fit_photo(self._photo, *of).to(self._device)
         if image is not None or self._start.shape != photo.shape:
             image = self._picture() if image is None else image.cpu()
             image = stretch(image, *photo.shape[2:])

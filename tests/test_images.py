@@ -13,7 +13,7 @@ from PIL import Image
 
 from nst_helpers import InputError, load_image, save_image
 from nst_helpers.__main__ import main
-from nst_helpers.color import recolour
+from nst_helpers.color import match_colours, recolour
 from nst_helpers.images import fit_shape
 from nst_helpers.pixels import (
     check_image,
@@ -328,3 +328,23 @@ def test_an_image_is_fitted_to_the_shape_of_another():
         shape = f"{like.shape[3]}x{like.shape[2]}"
         with pytest.raises(InputError, match=f"give one shaped {shape}"):
             fit_shape(image, like)
+
+
+def palette(image):
+    """Return mean and covariance of an image's colours in linear light, by NumPy."""
+    x = to_array(image).reshape(-1, 3).astype(np.float64)
+    light = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+    return light.mean(0), np.cov(light.T)
+
+
+def test_a_palette_is_matched(photo, painting):
+    dull = 0.3 + 0.4 * photo  # nothing is cut off then
+    like = 0.45 + 0.1 * painting
+    for ours, wanted in zip(
+        palette(match_colours(dull, like)), palette(like), strict=True
+    ):
+        np.testing.assert_allclose(ours, wanted, rtol=2e-3, atol=1e-6)
+    assert (match_colours(photo, photo) - photo).abs().max() < 1e-4
+    flat = torch.full((1, 3, 20, 20), 0.5)
+    for image in (match_colours(flat, like), match_colours(like, flat)):
+        assert image.isfinite().all() and image.std() < 0.1

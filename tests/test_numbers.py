@@ -73,6 +73,8 @@ def accepted(name, value):
     """Say whether a value is none of those to refuse: weights may bear any name."""
     if name == "mix":
         return isinstance(value, list | tuple) and list(value) in ([], [1])
+    if name == "keep_colors":
+        return value is None
     return name == "weights" and isinstance(value, str)
 
 

@@ -25,6 +25,7 @@ from nst_helpers import (
     gram_matrix,
     stylize,
 )
+from nst_helpers.color import match_colours
 from nst_helpers.optimizers import OPTIMIZERS
 from nst_helpers.pixels import resize, to_array
 from nst_helpers.spectrum import spectral_preconditioner
@@ -969,3 +970,43 @@ def test_gram_matrices_of_the_result_come_near_the_paintings(photo, painting, vg
     ]
     off, before = (np.linalg.norm(grams[k] - grams[1]) for k in (0, 2))
     assert off < 0.3 * before
+
+
+def luma(image):
+    """Return brightness as television has it, in plain NumPy."""
+    return to_array(image) @ np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def test_the_photos_colours_are_kept(photo, painting):
+    as_painted = run(photo, painting)[1]
+    transfer, kept = run(photo, painting, keep_colors="photo")
+    for step, plain in zip(kept, as_painted, strict=True):
+        assert step.losses == plain.losses  # which do not count the colours
+        mine, theirs = to_array(step.image), to_array(resize(photo, TINY.size))
+        inside = ((mine > 0) & (mine < 1)).all(axis=2)  # what was not cut off
+        assert abs(luma(step.image) - luma(plain.image))[inside].max() < 1e-5
+        chroma = (mine - theirs) - (mine - theirs).mean(axis=2, keepdims=True)
+        assert abs(chroma)[inside].max() < 1e-5
+    assert torch.equal(transfer.image, kept[-1].image)
+    change(transfer, keep_colors=None)
+    assert torch.equal(transfer.image, as_painted[-1].image)
+
+
+def test_the_paintings_palette_is_kept(photo, painting):
+    first = next(begin(photo, painting, keep_colors="painting")).image
+    wanted = match_colours(resize(photo, TINY.size), painting)
+    assert (first - wanted).abs().max() < 1e-6
+    whole = run(photo, painting, keep_colors="painting", scales=2, size=64, steps=4)[1]
+    assert whole[0].losses["content"] < 1e-4  # which is that of the recoloured photo
+    with pytest.raises(InputError, match="painting"):
+        begin(photo, None, own(painting), keep_colors="painting")
+
+
+def test_a_run_by_the_paper(photo, painting):
+    settings = Settings.gatys(size=32, steps=2)
+    assert set(settings.style_layers.values()) == {1.0}
+    assert (settings.start, settings.tv_weight) == ("noise", 0.0)
+    step = next(begin(photo, painting, **dataclasses.asdict(settings)))
+    noise = torch.rand(step.image.shape, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(step.image, noise) and "tv" not in step.weights
+    assert Settings.gatys(start="content").start == "content"

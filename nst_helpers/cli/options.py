@@ -28,6 +28,7 @@ def number(text: str) -> int | None:
 
 
 MORE = {  # what the command line takes besides
+    "keep_colors": {"type": str},
     "size": {"type": number, "metavar": "PIXELS", "help": "Or photo, as it is."},
     "start": {"choices": None, "metavar": "WHAT", "help": "Or a picture's file."},
 }
@@ -57,7 +58,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     meanings = re.findall(pattern, inspect.cleandoc(Settings.__doc__), re.MULTILINE)
     meanings = {name: " ".join(text.split()) for name, text in meanings}
     for setting in dataclasses.fields(Settings):
-        if isinstance(setting.default, int | float | str):
+        if isinstance(setting.default, int | float | str | None):
             more = MORE.get(setting.name, {})
             kind = {"type": type(setting.default), "default": argparse.SUPPRESS}
             kind["choices"] = CHOICES.get(setting.name)
