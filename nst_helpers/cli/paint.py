@@ -4,29 +4,31 @@ import argparse
 import dataclasses
 import io
 import math
+import os
 import sys
 import time
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from ..checkpoint import load_checkpoint, save_checkpoint
-from ..files import InputError
-from ..images import load_image, save_image
+from ..files import InputError, write_file
+from ..images import check_ending, encode, load_image, save_image
 from ..pixels import stretch
 from ..plots import FRAMES, save_gif, show_triptych
 from ..run import forecast
 from ..settings import TERMS, Settings
 from ..transfer import StyleTransfer
-from .places import check_places
+from .places import check_places, deliver, prepare_frames
 
 GIF_SIDE = 512  # pixels, at most: larger ones are many megabytes
 
 
-def paint(options: argparse.Namespace) -> int:
-    """Do what the command line asks and return the exit status."""
+def paint(options: argparse.Namespace) -> None:
+    """Do what the command line asks; what breaks it off is raised in the end."""
     check_places(options)
     settings = Settings()
     if options.recipe and Path(options.recipe).exists():
@@ -35,10 +37,12 @@ def paint(options: argparse.Namespace) -> int:
     settings = dataclasses.replace(settings, **given)
     names = filter(None, (options.photo, options.painting, options.second))
     photo, *paintings = [load_image(name, settings.size) for name in names]
+    if options.triptych:  # is it too wide to be drawn?
+        _draw_triptych(photo, paintings[0], photo, options.triptych)
     transfer = _begin(photo, paintings, settings, options.checkpoint)
     if options.frames:
-        Path(options.frames).mkdir(exist_ok=True)
-    film, stride, status = [], math.ceil(settings.steps / FRAMES), 0
+        prepare_frames(options.frames, transfer.iteration)
+    film, stride, stop = [], math.ceil(settings.steps / FRAMES), None
     saved = time.monotonic()
     try:
         with tqdm(total=settings.steps, unit="step") as bar:
@@ -46,38 +50,39 @@ def paint(options: argparse.Namespace) -> int:
                 shown = {k: f"{v:.3f}" for k, v in step.losses.items() if k in TERMS}
                 bar.set_postfix(shown, refresh=False)
                 bar.update(step.iteration - bar.n)
-                if options.checkpoint and time.monotonic() - saved >= options.every:
+                due = step.iteration and time.monotonic() - saved >= options.every
+                if options.checkpoint and due:
                     _keep(transfer, options.checkpoint)
                     saved = time.monotonic()
-                if options.frames:
-                    save_image(step.image, f"{options.frames}/{step.iteration:05d}.png")
+                if options.frames:  # all of one size, as films want them
+                    frame = stretch(step.image, *photo.shape[2:])
+                    save_image(frame, f"{options.frames}/{step.iteration:05d}.png")
                 if options.gif and step.iteration % stride == 0:
                     film.append(_as_frame(step.image))
-    except KeyboardInterrupt:
-        status = 130
-        if options.checkpoint:
-            _keep(transfer, options.checkpoint)
-    finally:
-        try:
-            save_image(transfer.image, options.out)
-        except KeyboardInterrupt:  # while it was being written: write it after all
-            save_image(transfer.image, options.out)
-            status = 130
-    if options.triptych:
-        drawn = io.BytesIO()
-        figure = show_triptych(photo, paintings[0], transfer.image)
-        figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
-        save_image(load_image(drawn.getvalue()), options.triptych)
+    except BaseException as error:  # what is painted is written first
+        stop = error
+    try:
+        deliver(transfer, options.out, stop)
+    except KeyboardInterrupt as again:  # while it was being written: write it after all
+        stop = stop or again
+        deliver(transfer, options.out, stop)
+    except InputError as error:
+        stop = error
+    if stop and options.checkpoint and transfer.iteration > 0:
+        _keep(transfer, options.checkpoint)
+    if stop and (not isinstance(stop, KeyboardInterrupt) or transfer.iteration < 1):
+        raise stop
     if options.gif:
         save_gif([*film, _as_frame(transfer.image)], options.gif)
     if options.recipe and not Path(options.recipe).exists():
         settings.save(options.recipe)
-    if options.checkpoint and not status:
-        Path(options.checkpoint).unlink(missing_ok=True)
-    reason = "interrupted, the best so far" if status else transfer.reason
-    print(f"{reason}: {max(0, transfer.iteration)} iterations", file=sys.stderr)
-    print(options.out)
-    return status
+    if options.triptych:
+        drawn = _draw_triptych(photo, paintings[0], transfer.image, options.triptych)
+        write_file(options.triptych, drawn)
+    if stop:
+        raise stop
+    if options.checkpoint:  # of a link, what it leads to
+        Path(os.path.realpath(options.checkpoint)).unlink(missing_ok=True)
 
 
 def _begin(
@@ -122,3 +127,16 @@ def _as_frame(image: Tensor) -> Tensor:
     part = min(1, GIF_SIDE / max(height, width))
     # Not resize, which refuses thin ones.
     return stretch(image, round(part * height), round(part * width))
+
+
+def _draw_triptych(photo: Tensor, painting: Tensor, result: Tensor, name: str) -> bytes:
+    """Draw the three side by side, as the content of a file of that name."""
+    drawn = io.BytesIO()
+    figure = show_triptych(photo, painting, result)
+    try:
+        figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
+        return encode(load_image(drawn.getvalue()), check_ending(name))
+    except ValueError as error:
+        raise InputError(f"{name}: cannot be drawn: {error}") from error
+    finally:
+        plt.close(figure)  # or a notebook would show it
