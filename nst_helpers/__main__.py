@@ -1,12 +1,13 @@
 """The command line: python -m nst_helpers PHOTO PAINTING -o OUT."""
 
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 
 import matplotlib
 
 from .cli.options import parse
 from .cli.paint import paint
-from .cli.process import ending_signals, forgiving_streams
+from .cli.process import Stream, ending_signals
 from .files import InputError
 
 
@@ -20,7 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status: 0; 2 for bad input or too little memory; 130 after Ctrl-C; 143
         after SIGTERM, 129 after SIGHUP.
     """
-    with forgiving_streams(), ending_signals():
+    out, err = Stream(sys.stdout), Stream(sys.stderr)
+    with redirect_stdout(out), redirect_stderr(err), ending_signals():
         try:
             paint(parse(arguments))
             return 0

@@ -56,9 +56,10 @@ def write_file(path: str | os.PathLike, data: bytes) -> None:
     cannot be written.
     """
     look(path)  # refuses impossible names
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".nst-{uuid.uuid4().hex}.part")
+    temporary = f".nst-{uuid.uuid4().hex}.part"
     try:
+        target = Path(os.path.realpath(path))
+        temporary = target.with_name(temporary)
         for stray in target.parent.glob(".nst-*.part"):
             with contextlib.suppress(OSError):  # somebody else's, or gone already
                 if time.time() - stray.stat().st_mtime > STRAY:
@@ -72,4 +73,4 @@ def write_file(path: str | os.PathLike, data: bytes) -> None:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
     finally:
         with contextlib.suppress(OSError):  # mostly gone; where not, that was said
-            temporary.unlink()
+            os.unlink(temporary)

@@ -15,8 +15,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..checkpoint import load_checkpoint, save_checkpoint
-from ..files import InputError, write_file
-from ..images import check_ending, encode, load_image, save_image
+from ..files import InputError
+from ..images import load_image, save_image
 from ..pixels import stretch
 from ..plots import FRAMES, save_gif, show_triptych
 from ..run import forecast
@@ -25,6 +25,7 @@ from ..transfer import StyleTransfer
 from .places import check_places, deliver, prepare_frames
 
 GIF_SIDE = 512  # pixels, at most: larger ones are many megabytes
+WIDEST = 40  # heights side by side, in a triptych: WebP holds no more
 
 
 def paint(options: argparse.Namespace) -> None:
@@ -37,8 +38,9 @@ def paint(options: argparse.Namespace) -> None:
     settings = dataclasses.replace(settings, **given)
     names = filter(None, (options.photo, options.painting, options.second))
     photo, *paintings = [load_image(name, settings.size) for name in names]
-    if options.triptych:  # is it too wide to be drawn?
-        _draw_triptych(photo, paintings[0], photo, options.triptych)
+    three = [photo, paintings[0], photo]
+    if options.triptych and sum(x.shape[3] / x.shape[2] for x in three) > WIDEST:
+        raise InputError(f"{options.triptych}: too wide; crop, or leave it out")
     transfer = _begin(photo, paintings, settings, options.checkpoint)
     if options.frames:
         prepare_frames(options.frames, transfer.iteration)
@@ -77,8 +79,11 @@ def paint(options: argparse.Namespace) -> None:
     if options.recipe and not Path(options.recipe).exists():
         settings.save(options.recipe)
     if options.triptych:
-        drawn = _draw_triptych(photo, paintings[0], transfer.image, options.triptych)
-        write_file(options.triptych, drawn)
+        drawn = io.BytesIO()
+        figure = show_triptych(photo, paintings[0], transfer.image)
+        figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
+        plt.close(figure)  # or a notebook would show it
+        save_image(load_image(drawn.getvalue()), options.triptych)
     if stop:
         raise stop
     if options.checkpoint:  # of a link, what it leads to
@@ -127,16 +132,3 @@ def _as_frame(image: Tensor) -> Tensor:
     part = min(1, GIF_SIDE / max(height, width))
     # Not resize, which refuses thin ones.
     return stretch(image, round(part * height), round(part * width))
-
-
-def _draw_triptych(photo: Tensor, painting: Tensor, result: Tensor, name: str) -> bytes:
-    """Draw the three side by side, as the content of a file of that name."""
-    drawn = io.BytesIO()
-    figure = show_triptych(photo, painting, result)
-    try:
-        figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
-        return encode(load_image(drawn.getvalue()), check_ending(name))
-    except ValueError as error:
-        raise InputError(f"{name}: cannot be drawn: {error}") from error
-    finally:
-        plt.close(figure)  # or a notebook would show it

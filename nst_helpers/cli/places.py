@@ -27,26 +27,21 @@ def check_places(options: argparse.Namespace) -> None:
     """
     if not 0 <= options.every < math.inf:
         raise InputError(f"--every is a number of seconds, not {options.every}")
-    places = {option: getattr(options, option) for option in READ + WRITTEN}
-    for option, place in places.items():
-        if place == "":
-            empty = "an empty name; is a variable of the shell not set?"
-            raise InputError(f"{option}: {empty}")
-        places[option] = place and os.path.expanduser(place)
-    vars(options).update(places)
+    places = vars(options)
+    for option in READ + WRITTEN:
+        if places[option] == "":
+            raise InputError(f"{option}: an empty name; is a shell variable not set?")
+        places[option] = places[option] and os.path.expanduser(places[option])
     for picture in filter(None, (options.out, options.triptych)):
         check_ending(picture)
     if options.gif and Path(options.gif).suffix.lower() != ".gif":
         raise InputError(f"{options.gif}: end the name in .gif")
     frames = look(options.frames) if options.frames else None
-    places["weights"] = vars(options).get("weights")  # a name of ours or of a file
-    read = READ + ["weights"]
-    if options.recipe and look(options.recipe):  # it will be read only
+    read = [*READ, "weights"]  # which may be the name of a file
+    if options.recipe and look(options.recipe):  # it will not be written
         read += ["recipe"]
-    taken, there = set(), []
-    for option in read:
-        if places[option] and look(places[option]):
-            taken.add(_identify(places[option], frames))
+    names = filter(None, map(places.get, read))
+    taken, there = {_identify(name, frames) for name in names if look(name)}, []
     for option in WRITTEN:
         file = places[option]
         if not file or option in read:
@@ -62,13 +57,9 @@ def check_places(options: argparse.Namespace) -> None:
         taken.add(identity)
         if found and option != "checkpoint":
             there += [file] if option != "frames" or os.listdir(file) else []
-    if there and not options.yes:
-        _ask(f"{', '.join(there)}: there already")
-
-
-def _ask(line: str) -> None:
-    """Refuse to overwrite what is there, unless somebody at the keyboard agrees."""
-    answer = ""
+    if not there or options.yes:
+        return
+    line, answer = f"{', '.join(there)}: there already", ""
     with contextlib.suppress(AttributeError, ValueError):  # stdin closed, or no text
         if sys.stdin.isatty():
             print(f"{line}. Overwrite? [y/N] ", end="", file=sys.stderr, flush=True)
@@ -78,13 +69,12 @@ def _ask(line: str) -> None:
 
 
 def _try_to_write(file: str) -> bool:
-    """Write where the file would be; tell whether x and X are one name on that disk."""
-    target = Path(os.path.realpath(file))
-    folder = target if target.is_dir() else target.parent
+    """Write where a file would be; tell whether x and X are one name on that disk."""
+    folder = Path(os.path.realpath(file))
+    folder = folder if folder.is_dir() else folder.parent
+    temporary = {"prefix": ".nst-", "suffix": ".part", "dir": folder}
     try:
-        with tempfile.NamedTemporaryFile(
-            prefix=".nst-", suffix=".part", dir=folder
-        ) as trial:
+        with tempfile.NamedTemporaryFile(**temporary) as trial:
             trial.write(b"a")
             trial.flush()
             return Path(folder, Path(trial.name).name.upper()).exists()
@@ -109,7 +99,7 @@ def _identify(
 
 def prepare_frames(folder: str, iteration: int) -> None:
     """Make the folder; remove from it an older run's frames, after an iteration."""
-    Path(folder).mkdir(exist_ok=True)
+    Path(os.path.realpath(folder)).mkdir(exist_ok=True)
     for file in Path(folder).iterdir():
         if re.fullmatch(FRAME, file.name) and int(file.stem) > iteration:
             file.unlink()
@@ -117,14 +107,14 @@ def prepare_frames(folder: str, iteration: int) -> None:
 
 def deliver(transfer: StyleTransfer, place: str, stop: BaseException | None) -> None:
     """Write the picture and say where; elsewhere if it must be, which is an error."""
-    reason, count = transfer.reason, max(0, transfer.iteration)
+    reason = transfer.reason
     if stop:
-        interrupted = isinstance(stop, KeyboardInterrupt)
-        reason = ("interrupted" if interrupted else "broken off") + ", the best so far"
-        if not count:
-            print("nothing painted yet, nothing written", file=sys.stderr)
+        reason = "interrupted" if isinstance(stop, KeyboardInterrupt) else "broken off"
+        if transfer.iteration < 1:
+            print(f"{reason}: nothing painted yet, none written", file=sys.stderr)
             return
-    print(f"{reason}: {count} iterations", file=sys.stderr)
+        reason += ", the best so far"
+    print(f"{reason}: {transfer.iteration} iterations", file=sys.stderr)
     try:
         save_image(transfer.image, place)
         print(place)

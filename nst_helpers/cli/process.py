@@ -3,14 +3,12 @@
 import contextlib
 import os
 import signal
-import sys
-import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
 
-class _Stream:
+class Stream:
     """Write to a stream; what it does not take (it is closed, full) is left unsaid."""
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -30,37 +28,25 @@ class _Stream:
             self.write(text.encode("ascii", "backslashreplace").decode())
         except (OSError, ValueError):
             nowhere = open(os.devnull, "w")
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(AttributeError, OSError, ValueError):
                 # Or Python would try again when it ends, and complain.
                 os.dup2(nowhere.fileno(), self._stream.fileno())
             self._stream = nowhere
 
 
 @contextlib.contextmanager
-def forgiving_streams() -> Iterator[None]:
-    """Let no stdout or stderr that is closed, full or broken end a run."""
-    out, err = _Stream(sys.stdout), _Stream(sys.stderr)
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        yield
-
-
-@contextlib.contextmanager
 def ending_signals() -> Iterator[None]:
-    """Let docker stop, a time limit or a closed terminal do what Ctrl-C does."""
+    """Let SIGTERM (docker stop, a time limit) and SIGHUP do what Ctrl-C does."""
 
     def interrupt(number: int, _: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt(128 + number)  # the exit status that shells give it
 
-    names = "SIGTERM", "SIGHUP"  # Windows lacks the latter
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    # What nohup or a program around this one has arranged stays.
-    ours = [n for n in numbers if signal.getsignal(n) == signal.SIG_DFL]
-    if threading.current_thread() is not threading.main_thread():
-        ours = []  # only that one may
-    for number in ours:
-        signal.signal(number, interrupt)
-    try:
+    with contextlib.ExitStack() as afterwards:
+        for name in {"SIGTERM", "SIGHUP"} & vars(signal).keys():  # not all on Windows
+            number = getattr(signal, name)
+            if signal.getsignal(number) != signal.SIG_DFL:
+                continue  # what nohup, say, has arranged stays
+            with contextlib.suppress(ValueError):  # only the main thread may
+                old = signal.signal(number, interrupt)
+                afterwards.callback(signal.signal, number, old)
         yield
-    finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
