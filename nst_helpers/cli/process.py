@@ -33,6 +33,9 @@ class Stream:
                 os.dup2(nowhere.fileno(), self._stream.fileno())
             self._stream = nowhere
 
+    def flush(self) -> None:
+        """Do nothing: all is written at once."""
+
 
 @contextlib.contextmanager
 def ending_signals() -> Iterator[None]:
