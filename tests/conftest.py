@@ -82,7 +82,7 @@ def without_rights(folder):
     root = os.geteuid() == 0
     if root:
         for parent in (folder, *folder.parents[:4]):
-            parent.chmod(0o755)
+            parent.chmod(parent.stat().st_mode | 0o055)
         os.seteuid(65534)
     try:
         yield

@@ -7,7 +7,10 @@ import subprocess
 import sys
 import time
 import warnings
+from types import SimpleNamespace
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -294,6 +297,26 @@ def test_help_on_a_screen_without_greek_letters(monkeypatch):
     said = screen.buffer.getvalue()
     assert leaving.value.code == 0 and b"--content-weight" in said
     assert rb"\u03b1, how much the photo's content counts" in b" ".join(said.split())
+
+
+def test_run_by_a_notebook(monkeypatch):
+    """As by %run -m nst_helpers: its streams are its own, its figures go on."""
+    said = []
+    stream = SimpleNamespace(write=said.append, flush=lambda: None)
+    monkeypatch.setattr(
+        "sys.argv", ["nst_helpers", *SMALL, "-o=o.png", "--triptych=t.png"]
+    )
+    before, figures = matplotlib.get_backend(), plt.get_fignums()
+    matplotlib.use("svg")
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, stream)
+    with pytest.raises(SystemExit) as leaving, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is loaded already
+        runpy.run_module("nst_helpers", run_name="__main__")
+    assert leaving.value.code == 0 and "o.png" in said
+    assert sys.stdout is sys.stderr is stream
+    assert matplotlib.get_backend() == "svg" and plt.get_fignums() == figures
+    matplotlib.use(before)
 
 
 def test_a_broken_checkpoint_is_refused_in_one_line(capsys):

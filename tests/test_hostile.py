@@ -40,7 +40,7 @@ class Painted:
         photo, painting, settings: as those of StyleTransfer.
     """
 
-    # Called before each step; the latest of them, and the last step that it did.
+    # Called before each step; the latest of them, and the last step done.
     happen = staticmethod(lambda iteration: None)
     last = done = None
 
@@ -51,7 +51,7 @@ class Painted:
         Painted.last = self
 
     def __iter__(self):
-        self.reason = None
+        self.reason, Painted.done = None, max(0, self.iteration)
         return self
 
     def __next__(self):
