@@ -171,12 +171,12 @@ OLD = ["cat.png", "wave.png", "./cat.png", "to_cat.png", "thin.png", "~/old.png"
 OLD += ["old.png", "to_old.png", "frames/mine.png", "frames/00007.png", "run"]
 NEW = ["new.png", "NEW.PNG", "new.jpg", "to_new.png", "folder/new.webp", "~/new.png"]
 NEW += ["to_folder/new.png", "../box/new.bmp", "new\nline.png", "\udcff.png", "ü.tif"]
-NEW += ["frames/00004.png", "--new.png", "*?.png", "x.png/", "\x1b[2J.png"]
+NEW += ["frames/00004.png", "--new.png", "*?.png", "\x1b[2J.png"]
 BAD = ["", " ", ".", "..", "/", "~", "nowhere/x.png", "cat.png/x.png", "loop.png"]
 BAD += ["loop/x.png", "nul\0.png", "\ud800.png", "x" * 300 + ".png", "folder.png"]
 BAD += ["folder", "closed/x.png", "read_only/x.png", "read_only/old.png", "x.psd"]
 BAD += ["empty.png", "not.png", "notes.txt", "notes.txt/", "/dev/null", "x.gif", "x"]
-BAD += ["-", "~nobody_here/x.png", "read_only/r.json", "new", "new.png/x", "to_run"]
+BAD += ["-", "~nobody_here/x.png", "read_only/r.json", "new", "to_run", "x.png/"]
 NUMBERS = ["nan", "inf", "-1", "0", "1", "1e309", "", "9" * 5000, "½", "1\n2"]
 OPTIONS = {  # usual values
     "out": ["new.png", "new.jpg", "old.png", "to_new.png", "to_old.png", "~/x.webp"],
@@ -340,6 +340,11 @@ def test_where_nothing_can_be_written_is_seen_before_painting(paint):
         "read_only/x": "Permission denied",
         "closed/x": "Permission denied",
     }
+    folders = {"new.png/": "this is a folder", "folder.png": "this is a folder"}
+    for place, reason in folders.items():
+        for option in ("out", "triptych", "recipe", "checkpoint"):
+            if option != "recipe" or place == "new.png/":
+                assert reason in paint("--out=new.png", f"--{option}={place}")[2]
     before = everything()
     for option in WRITTEN:
         ending = ".gif" if option == "gif" else ".png"

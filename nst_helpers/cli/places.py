@@ -49,7 +49,8 @@ def check_places(options: argparse.Namespace) -> None:
         found = look(file)
         if found and option == "frames" and not stat.S_ISDIR(found.st_mode):
             raise InputError(f"{file}: not a folder; name one for --frames")
-        if found and option != "frames" and not stat.S_ISREG(found.st_mode):
+        is_file = not found or stat.S_ISREG(found.st_mode)
+        if option != "frames" and not (is_file and os.path.basename(file)):
             raise InputError(f"{file}: this is a folder; name a file inside it")
         identity = _identify(file, frames, ignores_case=_try_to_write(file))
         if identity in taken:
@@ -90,7 +91,8 @@ def _identify(
     target = Path(os.path.realpath(file))
     name = target.name.casefold() if ignores_case else target.name
     found, folder = look(file), look(target.parent)
-    if frames and os.path.samestat(folder, frames) and re.fullmatch(FRAME, name):
+    inside = frames and folder and os.path.samestat(folder, frames)
+    if inside and re.fullmatch(FRAME, name):
         found = frames
     if found:
         return found.st_dev, found.st_ino
