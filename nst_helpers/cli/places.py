@@ -37,7 +37,9 @@ def check_places(options: argparse.Namespace) -> None:
     if options.gif and Path(options.gif).suffix.lower() != ".gif":
         raise InputError(f"{options.gif}: end the name in .gif")
     frames = look(options.frames) if options.frames else None
-    read = [*READ, "weights"]  # which may be the name of a file
+    read = list(READ)
+    if os.path.exists(places.get("weights", "")):  # which may be no file's name
+        read += ["weights"]
     if options.recipe and look(options.recipe):  # it will not be written
         read += ["recipe"]
     names = filter(None, map(places.get, read))
