@@ -118,7 +118,7 @@ def deliver(transfer: StyleTransfer, place: str, stop: BaseException | None) -> 
             print(f"{reason}: nothing painted yet, none written", file=sys.stderr)
             return
         reason += ", the best so far"
-    print(f"{reason}: {transfer.iteration} iterations", file=sys.stderr)
+    print(f"{reason}: {max(0, transfer.iteration)} iterations", file=sys.stderr)
     try:
         save_image(transfer.image, place)
         print(place)
