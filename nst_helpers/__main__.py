@@ -1,7 +1,7 @@
 """The command line: python -m nst_helpers PHOTO PAINTING -o OUT."""
 
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 
 import matplotlib
 
@@ -46,5 +46,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     finally:
-        if backend:  # this is a notebook, which wants to go on showing figures
-            matplotlib.use(backend)
+        with suppress(ImportError):  # a notebook wants to go on showing figures
+            matplotlib.use(backend or "Agg")
