@@ -16,7 +16,7 @@ GALLERY := temple-van_gogh_village_street_in_auvers cat-cassatt_summertime \
 	coffee-kandinsky_composition_viii coffee-bruegel_harvesters \
 	rocket-van_gogh_village_street_in_auvers
 
-LONG := corpus numbers weights disk safety studio bench long
+LONG := corpus numbers weights disk hostile safety studio bench long
 
 .PHONY: lab test test-fast test-long bench demo notebooks pictures
 

@@ -1,11 +1,13 @@
 """The command line: python -m nst_helpers PHOTO PAINTING -o OUT."""
 
 import sys
+from contextlib import redirect_stderr, redirect_stdout, suppress
 
 import matplotlib
 
 from .cli.options import parse
 from .cli.paint import paint
+from .cli.process import Stream, ending_signals
 from .files import InputError
 
 
@@ -16,25 +18,33 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: of the command; those it was started with if left out.
 
     Returns:
-        The exit status: 0; 2 for bad input or too little memory; 130 after Ctrl-C.
+        The exit status: 0; 2 for bad input or too little memory; 130 after Ctrl-C; 143
+        after SIGTERM, 129 after SIGHUP.
     """
-    try:
-        return paint(parse(arguments))
-    except KeyboardInterrupt:  # before there was a picture to save
-        return 130
-    except (InputError, OSError) as error:
-        line = str(error)
-    except (MemoryError, RuntimeError) as error:
-        # torch, too, says by the latter that it could not allocate memory.
-        if isinstance(error, RuntimeError) and "allocate" not in str(error):
-            raise
-        line = f"out of memory; choose a smaller --size ({error})"
-    line = " ".join(line.splitlines())  # names of files may be any
-    print(f"nst_helpers: {line}", file=sys.stderr)
-    return 2
+    out, err = Stream(sys.stdout), Stream(sys.stderr)
+    with redirect_stdout(out), redirect_stderr(err), ending_signals():
+        try:
+            paint(parse(arguments))
+            return 0
+        except KeyboardInterrupt as stop:
+            return stop.args[0] if stop.args else 130
+        except (InputError, OSError) as error:
+            line = str(error)
+        except (MemoryError, RuntimeError) as error:
+            # torch, too, says by the latter that it could not allocate memory.
+            if isinstance(error, RuntimeError) and "allocate" not in str(error):
+                raise
+            line = f"out of memory; choose a smaller --size ({error})"
+        line = " ".join(line.splitlines())  # names of files may be any
+        print(f"nst_helpers: {line}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":
+    backend = matplotlib.get_backend(auto_select=False)
     matplotlib.use("Agg")  # draw without a window
-    sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    finally:
+        with suppress(ImportError):  # a notebook wants to go on showing figures
+            matplotlib.use(backend or "Agg")

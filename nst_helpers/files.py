@@ -37,17 +37,35 @@ def tell(value: Any) -> str:
     return text if len(text) <= 60 else text[:60] + " ..."
 
 
+def look(path: str | os.PathLike) -> os.stat_result | None:
+    """Return what the disk knows of a file, links followed; None if it is not there.
+
+    An InputError says why none can bear the name: a file in it stands for a folder,
+    links lead in a circle, it is too long, or holds what no name may hold.
+    """
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {reason}; choose another name") from error
+
+
 def write_file(path: str | os.PathLike, data: bytes) -> None:
     """Write all bytes of a file, or leave it as it was; its folder must exist.
 
     The bytes go to a temporary file beside it that takes its name once it is complete.
-    What a killed process left of one, a later write into the same folder removes. An
-    InputError says why it cannot be written.
+    What a killed process left of one, a later write into the same folder removes. A
+    link stays one: the file that it leads to is written. An InputError says why it
+    cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f".nst-{uuid.uuid4().hex}.part")
+    look(path)  # refuses impossible names
+    temporary = f".nst-{uuid.uuid4().hex}.part"
     try:
-        for stray in path.parent.glob(".nst-*.part"):
+        target = Path(os.path.realpath(path))
+        temporary = target.with_name(temporary)
+        for stray in target.parent.glob(".nst-*.part"):
             with contextlib.suppress(OSError):  # somebody else's, or gone already
                 if time.time() - stray.stat().st_mtime > STRAY:
                     stray.unlink()
@@ -55,8 +73,9 @@ def write_file(path: str | os.PathLike, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # mostly gone; where not, that was said
+            os.unlink(temporary)

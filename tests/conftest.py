@@ -82,7 +82,7 @@ def without_rights(folder):
     root = os.geteuid() == 0
     if root:
         for parent in (folder, *folder.parents[:4]):
-            parent.chmod(0o755)
+            parent.chmod(parent.stat().st_mode | 0o055)
         os.seteuid(65534)
     try:
         yield
@@ -161,6 +161,7 @@ HEADINGS = {  # of the long run's table: a file of tests, or a test of test_long
     "test_numbers": "Numbers in",
     "test_weights": "Weights",
     "test_disk": "Runs",
+    "test_hostile": "Command lines",
     "test_killed": "Runs",
     "test_ctrl_c": "Runs",
     "test_ctrl_c_on_any_line_of_a_step_that_grows_loses_nothing": "Runs",

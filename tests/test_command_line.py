@@ -7,7 +7,10 @@ import subprocess
 import sys
 import time
 import warnings
+from types import SimpleNamespace
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -343,7 +346,42 @@ def test_help_on_a_screen_without_greek_letters(monkeypatch):
     assert rb"\u03b1, how much the photo's content counts" in b" ".join(said.split())
 
 
+def test_run_by_a_notebook(monkeypatch):
+    """As by %run -m nst_helpers: its streams are its own, its figures go on."""
+    said = []
+    stream = SimpleNamespace(write=said.append, flush=lambda: None)
+    monkeypatch.setattr(
+        "sys.argv", ["nst_helpers", *SMALL, "-o=o.png", "--triptych=t.png"]
+    )
+    before, figures = matplotlib.get_backend(), plt.get_fignums()
+    matplotlib.use("svg")
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, stream)
+    with pytest.raises(SystemExit) as leaving, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is loaded already
+        runpy.run_module("nst_helpers", run_name="__main__")
+    assert leaving.value.code == 0 and "o.png" in said
+    assert sys.stdout is sys.stderr is stream
+    assert matplotlib.get_backend() == "svg" and plt.get_fignums() == figures
+    matplotlib.use(before)
+
+
 def test_a_broken_checkpoint_is_refused_in_one_line(capsys):
     open("run", "wb").write(b"<html>")
     complaint = refused(capsys, *LONG, *KEEPING, "-o", "out.png")
     assert "run: no checkpoint, or cut off" in complaint
+
+
+def test_a_photos_transparency_is_kept_where_the_file_can_hold_it():
+    photo = Image.open(PAIR[0]).resize((90, 60)).convert("RGBA")
+    alpha = Image.linear_gradient("L").resize(photo.size)
+    photo.putalpha(alpha)
+    photo.save("photo.png")
+    for name in ("out.png", "out.webp", "out.jpg"):
+        assert main(["photo.png", PAIR[1], *SMALL[2:], "-o", name]) == 0
+        with Image.open(name) as picture:
+            assert picture.mode == ("RGB" if name == "out.jpg" else "RGBA")
+            if picture.mode == "RGBA":
+                kept = np.asarray(picture.getchannel("A"), np.float32)
+                wanted = np.asarray(alpha.resize(picture.size, Image.Resampling.BOX))
+                assert abs(kept - wanted).max() < 6

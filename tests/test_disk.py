@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import full_disk
+from conftest import full_disk, without_rights
 from safetensors.torch import save_file
 from test_command_line import SMALL
 
@@ -39,26 +39,66 @@ def test_a_disk_too_full_for_checkpoints_does_not_end_a_run(capsys):
         assert main([*SMALL, *keeping, "-o", "out.png"]) == 0
     lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
     told = [line for line in lines if "File too large" in line]
-    assert told == ["run: cannot be written: File too large; the run goes on"] * 4
+    assert told == ["run: cannot be written: File too large: no checkpoint now"] * 4
     assert sorted(os.listdir()) == ["out.png", "whole.png"]
     assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
 
 
 def test_a_disk_too_full_for_the_picture_costs_no_work(capsys, monkeypatch):
-    def save_on_a_full_disk(image, path):
+    def save_on_a_full_disk(image, path, alpha):
         with full_disk(1000):
-            save_image(image, path)
+            save_image(image, path, alpha)
 
     assert main([*SMALL, "-o", "whole.png"]) == 0
     keeping = [*SMALL, "--checkpoint", "run", "--every", "0", "-o", "out.png"]
     with monkeypatch.context() as patched:
-        patched.setattr("nst_helpers.cli.paint.save_image", save_on_a_full_disk)
+        patched.setattr("nst_helpers.cli.places.save_image", save_on_a_full_disk)
         assert main(keeping) == 2
     assert "out.png: cannot be written: File too large" in capsys.readouterr().err
     assert sorted(os.listdir()) == ["run", "whole.png"]
     assert main(keeping) == 0
     assert "run: going on at 3" in capsys.readouterr().err
     assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
+
+
+def test_what_cannot_be_written_is_an_error_of_one_kind(tmp_path, monkeypatch):
+    write_file("file", b"old")
+    Path("loop").symlink_to("loop")
+    Path("closed").mkdir(mode=0)
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 65534, -1)  # it shall be nobody's own
+    places = {
+        "file/x": "Not a directory",
+        "loop": "Too many levels of symbolic links",
+        "loop/x": "Too many levels of symbolic links",
+        "nowhere/x": "No such file or directory",
+        "closed": "Is a directory",
+        "closed/x": "Permission denied",
+        "x" * 256: "File name too long",
+        "nul\0": "null",
+        "\ud800": "surrogates",
+    }
+    before = sorted(os.listdir())
+    for place, reason in places.items():
+        with without_rights(tmp_path), pytest.raises(InputError, match=reason):
+            write_file(place, b"new")
+        assert sorted(os.listdir()) == before, place
+    assert Path("file").read_bytes() == b"old"
+    Path("gone").mkdir()
+    monkeypatch.chdir("gone")
+    os.rmdir(tmp_path / "gone")
+    with pytest.raises(InputError, match="No such file"):
+        write_file("x", b"new")
+
+
+def test_a_link_stays_a_link_and_its_file_is_written():
+    Path("to_file").symlink_to("file")
+    Path("to_it").symlink_to("to_file")
+    for content in (b"old", b"new"):
+        write_file("to_it", content)
+        assert Path("file").read_bytes() == content
+        assert os.readlink("to_it") == "to_file" and os.readlink("to_file") == "file"
+        assert sorted(os.listdir()) == ["file", "to_file", "to_it"]
 
 
 def test_a_full_disk_leaves_the_old_checkpoint_whole(photo, painting):

@@ -8,84 +8,97 @@ import sys
 import time
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..files import InputError
-from ..images import load_image, save_image
+from ..images import load_image, load_with_alpha, save_image
 from ..pixels import fit_inside, resize, stretch
 from ..plots import FRAMES, save_gif, show_triptych
 from ..run import forecast
-from ..settings import LIMITS, TERMS, Settings
+from ..settings import LIMITS, Settings
 from ..transfer import StyleTransfer
 from .options import check_effect
-from .places import check_places
+from .places import check_places, deliver, prepare_frames
 
+REST = ("range", "total")  # losses that the bar does not show
 GIF_SIDE = 512  # pixels, at most: larger ones are many megabytes
+WIDEST = 40  # heights side by side, in a triptych: WebP holds no more
 
 
-def paint(options: argparse.Namespace) -> int:
-    """Do what the command line asks and return the exit status."""
+def paint(options: argparse.Namespace) -> None:
+    """Do what the command line asks; what breaks it off is raised in the end."""
     check_places(options)
     settings = Settings()
     if options.recipe and Path(options.recipe).exists():
         settings = Settings.load(options.recipe)
     given = {k: v for k, v in vars(options).items() if k in vars(settings)}
-    photo = None
-    if "size" in given and given["size"] is None:
-        photo = load_image(options.photo)
-        given["size"] = min(max(photo.shape), LIMITS["size"][1])
+    as_photo = given.get("size", 0) is None
+    if as_photo:
+        del given["size"]
     settings = dataclasses.replace(settings, **given)
     check_effect(options, settings)
-    size = settings.size
-    photo = load_image(options.photo, size) if photo is None else resize(photo, size)
-    paintings = [load_image(name, size) for name in options.paintings]
+    photo, alpha = load_with_alpha(options.photo, None if as_photo else settings.size)
+    if as_photo:
+        size = min(max(photo.shape), LIMITS["size"][1])
+        settings = dataclasses.replace(settings, size=size)
+        photo = resize(photo, size)
+    paintings = [load_image(name, settings.size) for name in options.paintings]
+    three = [photo, paintings[0], photo]
+    if options.triptych and sum(x.shape[3] / x.shape[2] for x in three) > WIDEST:
+        raise InputError(f"{options.triptych}: too wide; crop, or leave it out")
     transfer = _begin(photo, paintings, settings, options)
     if options.frames:
-        Path(options.frames).mkdir(exist_ok=True)
-    film, stride, status = [], math.ceil(settings.steps / FRAMES), 0
+        prepare_frames(options.frames, transfer.iteration)
+    film, stride, stop = [], math.ceil(settings.steps / FRAMES), None
     every = 30.0 if options.every is None else options.every
     saved = time.monotonic()
     try:
         with tqdm(total=settings.steps, unit="step") as bar:
             for step in transfer:
-                shown = {k: f"{v:.3f}" for k, v in step.losses.items() if k in TERMS}
+                shown = {k: f"{v:.3f}" for k, v in step.losses.items() if k not in REST}
                 bar.set_postfix(shown, refresh=False)
                 bar.update(step.iteration - bar.n)
-                if options.checkpoint and time.monotonic() - saved >= every:
+                due = step.iteration and time.monotonic() - saved >= every
+                if options.checkpoint and due:
                     _keep(transfer, options.checkpoint)
                     saved = time.monotonic()
                 if options.frames and step.iteration % (options.every_frame or 1) == 0:
-                    save_image(step.image, f"{options.frames}/{step.iteration:05d}.png")
+                    # All of one size, as films want them.
+                    frame = stretch(step.image, *photo.shape[2:])
+                    save_image(frame, f"{options.frames}/{step.iteration:05d}.png")
                 if options.gif and step.iteration % stride == 0:
                     film.append(_as_frame(step.image))
-    except KeyboardInterrupt:
-        status = 130
-        if options.checkpoint:
-            _keep(transfer, options.checkpoint)
-    finally:
-        try:
-            save_image(transfer.image, options.out)
-        except KeyboardInterrupt:  # while it was being written: write it after all
-            save_image(transfer.image, options.out)
-            status = 130
-    if options.triptych:
-        drawn = io.BytesIO()
-        figure = show_triptych(photo, paintings[0], transfer.image)
-        figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
-        save_image(load_image(drawn.getvalue()), options.triptych)
+    except BaseException as error:  # what is painted is written first
+        stop = error
+    try:
+        deliver(transfer, alpha, options.out, stop)
+    except KeyboardInterrupt as again:  # while it was being written: write it after all
+        stop = stop or again
+        deliver(transfer, alpha, options.out, stop)
+    except InputError as error:
+        stop = error
+    if stop and options.checkpoint and transfer.iteration > 0:
+        _keep(transfer, options.checkpoint)
+    if stop and (not isinstance(stop, KeyboardInterrupt) or transfer.iteration < 1):
+        raise stop
     if options.gif:
         save_gif([*film, _as_frame(transfer.image)], options.gif)
     if options.recipe and not Path(options.recipe).exists():
         settings.save(options.recipe)
-    if options.checkpoint and not status:
+    if options.triptych:
+        drawn = io.BytesIO()
+        figure = show_triptych(photo, paintings[0], transfer.image)
+        figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
+        plt.close(figure)  # or a notebook would show it
+        save_image(load_image(drawn.getvalue()), options.triptych)
+    if stop:
+        raise stop
+    if options.checkpoint:
         _keep(transfer, options.checkpoint)
-    reason = "interrupted, the best so far" if status else transfer.reason
-    print(f"{reason}: {max(0, transfer.iteration)} iterations", file=sys.stderr)
-    print(options.out)
-    return status
 
 
 def _begin(
@@ -130,7 +143,7 @@ def _keep(transfer: StyleTransfer, checkpoint: str) -> None:
     try:
         save_checkpoint(transfer, checkpoint)
     except InputError as error:
-        tqdm.write(f"{error}; the run goes on", file=sys.stderr)
+        tqdm.write(f"{error}: no checkpoint now", file=sys.stderr)
 
 
 def _as_frame(image: Tensor) -> Tensor:

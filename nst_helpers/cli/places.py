@@ -1,50 +1,157 @@
-"""Where the command line writes: looked at before any work is done."""
+"""Where the command line reads and writes: looked at before any work is done."""
 
 import argparse
+import contextlib
 import math
 import os
+import re
+import stat
 import sys
+import tempfile
+import uuid
 from pathlib import Path
 
-from ..files import InputError, check_number
-from ..images import check_ending
+from torch import Tensor
+
+from ..files import InputError, check_number, look
+from ..images import check_ending, save_image
+from ..pixels import fit_mask
 from ..settings import LIMITS
+from ..transfer import StyleTransfer
+
+READ = ["photo", "picture"]  # and the paintings
+WRITTEN = ["out", "triptych", "gif", "frames", "recipe", "checkpoint"]
+FRAME = "([0-9]{5}|100000)[.]png"  # 00000.png and so on
 
 
 def check_places(options: argparse.Namespace) -> None:
-    """Refuse, before any work, what could not be written or must not be overwritten."""
+    """Refuse, before any work, what could not be written or must not be overwritten.
+
+    In all the names, a ~ at the start becomes the user's folder.
+    """
     if options.every is not None and not 0 <= options.every < math.inf:
         raise InputError(f"--every is a number of seconds, not {options.every}")
     if options.every_frame is not None:
         check_number("--every-frame", options.every_frame, 1, LIMITS["steps"][1])
-    files = list(filter(None, (options.out, options.triptych)))
-    for picture in files:
+    places = vars(options)
+    for option in READ + WRITTEN:
+        places[option] = _expand(option, places[option])
+    options.paintings = [_expand("painting", name) for name in options.paintings]
+    for picture in filter(None, (options.out, options.triptych)):
         check_ending(picture)
-    if options.gif:
-        files.append(options.gif)
-        if Path(options.gif).suffix.lower() != ".gif":
-            raise InputError(f"{options.gif}: end the name in .gif")
-    read = filter(None, (options.photo, *options.paintings, options.picture))
-    taken = {Path(file).resolve() for file in read}
-    others = options.frames, options.recipe, options.checkpoint
-    for file in [*files, *filter(None, others)]:
-        if Path(file).resolve() in taken:
-            raise InputError(f"{file}: named twice; choose another name")
-        taken.add(Path(file).resolve())
-        if not os.access(Path(file).parent, os.W_OK):
-            raise InputError(f"{file}: no folder {Path(file).parent} to write into")
-        if file in files and Path(file).is_dir():
+    if options.gif and Path(options.gif).suffix.lower() != ".gif":
+        raise InputError(f"{options.gif}: end the name in .gif")
+    frames = look(options.frames) if options.frames else None
+    read = list(READ)
+    if os.path.exists(places.get("weights", "")):  # which may be no file's name
+        read += ["weights"]
+    if options.recipe and look(options.recipe):  # it will not be written
+        read += ["recipe"]
+    names = filter(None, [*options.paintings, *map(places.get, read)])
+    taken, there = {_identify(name, frames) for name in names if look(name)}, []
+    for option in WRITTEN:
+        file = places[option]
+        if not file or option in read:
+            continue
+        found = look(file)
+        if found and option == "frames" and not stat.S_ISDIR(found.st_mode):
+            raise InputError(f"{file}: not a folder; name one for --frames")
+        is_file = not found or stat.S_ISREG(found.st_mode)
+        if option != "frames" and not (is_file and os.path.basename(file)):
             raise InputError(f"{file}: this is a folder; name a file inside it")
-    there = [file for file in files if Path(file).exists()]
-    if options.frames and Path(options.frames).exists():
-        if not Path(options.frames).is_dir():
-            raise InputError(f"{options.frames}: not a folder; name one for --frames")
-        there += [options.frames] if any(Path(options.frames).iterdir()) else []
+        identity = _identify(file, frames, ignores_case=_try_to_write(file))
+        if identity in taken:
+            raise InputError(f"{file}: named twice; choose another name")
+        taken.add(identity)
+        if found and option != "checkpoint":
+            there += [file] if option != "frames" or os.listdir(file) else []
     if not there or options.yes:
         return
     line, answer = f"{', '.join(there)}: there already", ""
-    if sys.stdin.isatty():
-        print(f"{line}. Overwrite? [y/N] ", end="", file=sys.stderr, flush=True)
-        answer = sys.stdin.readline().strip().lower()
+    with contextlib.suppress(AttributeError, ValueError):  # stdin closed, or no text
+        if sys.stdin.isatty():
+            print(f"{line}. Overwrite? [y/N] ", end="", file=sys.stderr, flush=True)
+            answer = sys.stdin.readline().strip().lower()
     if answer not in ("y", "yes"):
         raise InputError(f"{line}; choose another name or add --yes")
+
+
+def _expand(what: str, name: str | None) -> str | None:
+    """Refuse an empty name; a ~ at its start becomes the user's folder."""
+    if name == "":
+        raise InputError(f"{what}: an empty name; is a shell variable not set?")
+    return name and os.path.expanduser(name)
+
+
+def _try_to_write(file: str) -> bool:
+    """Write where a file would be; tell whether x and X are one name on that disk."""
+    folder = Path(os.path.realpath(file))
+    folder = folder if folder.is_dir() else folder.parent
+    temporary = {"prefix": ".nst-", "suffix": ".part", "dir": folder}
+    try:
+        with tempfile.NamedTemporaryFile(**temporary) as trial:
+            trial.write(b"a")
+            trial.flush()
+            return Path(folder, Path(trial.name).name.upper()).exists()
+    except OSError as error:
+        line = f"no folder {Path(file).parent} to write into ({error.strerror})"
+        raise InputError(f"{file}: {line}") from error
+
+
+def _identify(
+    file: str, frames: os.stat_result | None, ignores_case: bool = False
+) -> tuple[int | str, ...]:
+    """Tell files apart as their disk does, links followed; a frame is its folder."""
+    target = Path(os.path.realpath(file))
+    name = target.name.casefold() if ignores_case else target.name
+    found, folder = look(file), look(target.parent)
+    inside = frames and folder and os.path.samestat(folder, frames)
+    if inside and re.fullmatch(FRAME, name):
+        found = frames
+    if found:
+        return found.st_dev, found.st_ino
+    return folder.st_dev, folder.st_ino, name
+
+
+def prepare_frames(folder: str, iteration: int) -> None:
+    """Make the folder; remove from it an older run's frames, after an iteration."""
+    Path(os.path.realpath(folder)).mkdir(exist_ok=True)
+    for file in Path(folder).iterdir():
+        if re.fullmatch(FRAME, file.name) and int(file.stem) > iteration:
+            file.unlink()
+
+
+def deliver(
+    transfer: StyleTransfer,
+    alpha: Tensor | None,
+    place: str,
+    stop: BaseException | None,
+) -> None:
+    """Write the picture and say where; elsewhere if it must be, which is an error.
+
+    Alpha is the photo's, (h, w); stop is what has ended the run too early.
+    """
+    reason = transfer.reason
+    if stop:
+        reason = "interrupted" if isinstance(stop, KeyboardInterrupt) else "broken off"
+        if transfer.iteration < 1:
+            print(f"{reason}: nothing painted yet, none written", file=sys.stderr)
+            return
+        reason += ", the best so far"
+    print(f"{reason}: {max(0, transfer.iteration)} iterations", file=sys.stderr)
+    if alpha is not None:
+        alpha = fit_mask(alpha, transfer.image)
+    try:
+        save_image(transfer.image, place, alpha)
+        print(place)
+    except InputError as error:
+        name = f"painted-{uuid.uuid4().hex[:8]}{Path(place).suffix}"
+        for find_folder in (os.getcwd, tempfile.gettempdir):
+            with contextlib.suppress(InputError, OSError):
+                elsewhere = os.path.join(find_folder(), name)
+                save_image(transfer.image, elsewhere, alpha)
+                break
+        else:
+            raise
+        print(elsewhere)
+        raise InputError(f"{error}; the picture is {elsewhere}") from error
