@@ -23,9 +23,9 @@ BUILD = "setuptools>=77"  # pip builds the project with it, as pyproject.toml sa
 # By how a platform's name begins: gigabytes, and what the packages' conditions, such as
 # "; os_name == 'nt'", call it. On Linux PyTorch brings NVIDIA's libraries.
 SYSTEMS = {
-    "win": (0.5, "nt", "win32", "Windows"),
+    "win": (0.4, "nt", "win32", "Windows"),
     "macosx": (0.4, "posix", "darwin", "Darwin"),
-    "": (3.0, "posix", "linux", "Linux"),  # manylinux, linux
+    "": (3.3, "posix", "linux", "Linux"),  # manylinux, linux
 }
 
 IN_CLASS = """\
@@ -95,8 +95,9 @@ def main():
 
     kit = args.dest.expanduser().resolve()
     packages = kit / "packages"
-    if kit.exists() and not packages.is_dir():
-        sys.exit(f"kit: {kit} is there and is no kit; name a folder that is not")
+    again = packages.is_dir() and (kit / "notebooks" / "kit.py").is_file()
+    if kit == ROOT.resolve() or (kit.exists() and not again):
+        sys.exit(f"kit: {kit} is there and is no kit; name a folder that is not there")
     packages.mkdir(parents=True, exist_ok=True)
     here = {"Windows": "win", "Darwin": "macosx"}.get(platform.system(), "")
     name = args.platform[0] if args.platform else here
