@@ -116,7 +116,7 @@ def main():
 
     # A name such as torch-2.14.1-cp312-cp312-win_amd64.whl
     tags = sorted(path.stem.split("-")[2:] for path in packages.glob("torch-*.whl"))
-    pythons = " or ".join(f"Python 3.{cp[3:]} ({system})" for cp, _, system in tags)
+    pythons = " or ".join(f"Python 3.{cp[3:]} ({place})" for cp, _, place in tags)
     first = min(path.name for path in (kit / "notebooks").glob("*.ipynb"))
     text = IN_CLASS.format(pythons=pythons, first=first)
     (kit / "IN_CLASS.txt").write_text(text, encoding="utf-8")
@@ -125,4 +125,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:
+        sys.exit(f"kit: {error}")

@@ -192,6 +192,9 @@ def test_a_folder_that_is_no_kit_is_left_alone(course, wheels, tmp_path):
         done = make_kit(course, f"--no-index -d {folder}")
         assert done.returncode == 2 and "is no kit" in done.stderr.splitlines()[0]
     assert files_of(mine) == set()
+    for folder in "/dev/null/kit", f"{course}/README.md/kit":
+        done = make_kit(course, f"--no-index -d {folder}")
+        assert done.returncode == 2 and done.stderr.startswith("kit: [Errno ")
 
 
 @pytest.mark.long
