@@ -1,6 +1,7 @@
 # make lab: open the course.  make test: run every check, some minutes (test-fast: but
 # for those in a browser; test-long: those that take an hour).  make demo: paint a cat.
 # Each makes .venv first if it is not there, or if requirements.txt has changed.
+# make kit: one folder to copy, from which a class sets up without a network.
 # For authors: make notebooks runs every notebook and keeps its outputs; make pictures
 # paints what the README shows.
 
@@ -16,9 +17,15 @@ GALLERY := temple-van_gogh_village_street_in_auvers cat-cassatt_summertime \
 	coffee-kandinsky_composition_viii coffee-bruegel_harvesters \
 	rocket-van_gogh_village_street_in_auvers
 
-LONG := corpus numbers weights disk hostile safety studio bench long
+LONG := corpus numbers weights disk hostile safety studio bench kit long
 
-.PHONY: lab test test-fast test-long bench demo notebooks pictures
+# In a kit, the packages are at hand and no index is asked.
+ifneq ($(wildcard packages),)
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := packages
+endif
+
+.PHONY: lab test test-fast test-long bench demo kit notebooks pictures
 
 # The studio takes uploads as messages, which the server limits to 10 MB.
 lab: .venv/ready
@@ -42,6 +49,11 @@ bench: .venv/ready
 
 demo: .venv/ready
 	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg -o demo.png
+
+# KIT is for options of kit.py and of pip download, such as
+# KIT="-d /media/stick/kit --platform win_amd64 --python-version 3.12"
+kit: .venv/ready
+	$(BIN)/python notebooks/kit.py $(KIT)
 
 notebooks: .venv/ready
 	env -u NST_STEPS $(BIN)/python notebooks/run.py notebooks/*.ipynb notebooks/solutions/*.ipynb

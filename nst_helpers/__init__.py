@@ -8,6 +8,13 @@ Method: Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural
 Networks", CVPR 2016.
 """
 
+import os
+import sys
+
+if "torch" not in sys.modules:  # which reads it when it is loaded
+    # Threads that wait in a loop would take the cores from other programs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from .files import InputError
 from .images import load_image, save_image
 from .losses import (

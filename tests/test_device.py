@@ -1,6 +1,7 @@
 """What a run asks of this computer: a device, its memory, an estimate."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 import types
@@ -185,3 +186,37 @@ found = hashlib.sha256(last.image.numpy().tobytes()).hexdigest()
         [sys.executable, "-c", there], text=True, timeout=120
     )
     assert said.split() == [here["found"], "False"]
+
+
+POLICY = """
+import os, sys
+sys.modules[sys.argv[1]] = None  # no import goes on beyond this one
+try:
+    import nst_helpers
+except ImportError:
+    print(os.environ.get("OMP_WAIT_POLICY"))
+"""
+
+
+def fresh(code, *arguments, **variables):
+    """Return what a new Python says, of whose threads nothing has been decided."""
+    undecided = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    return subprocess.check_output(
+        [sys.executable, "-c", code, *arguments],
+        env=undecided | variables,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP says what it read")
+def test_threads_that_wait_sleep():
+    assert "GOMP_SPINCOUNT = '0'" in fresh(
+        "import nst_helpers", OMP_DISPLAY_ENV="VERBOSE"
+    )
+
+
+def test_what_the_user_says_of_waiting_threads_is_kept():
+    assert fresh(POLICY, "numpy") == "PASSIVE\n"
+    assert fresh(POLICY, "numpy", OMP_WAIT_POLICY="ACTIVE") == "ACTIVE\n"
+    assert fresh(POLICY, "torch") == "None\n"  # loaded by somebody else: too late

@@ -72,6 +72,14 @@ def test_cells_are_short(code):
     assert all(len(text_of(cell["source"]).splitlines()) <= 25 for cell in code)
 
 
+def test_waiting_threads_sleep_before_torch_is_loaded(code):
+    """The package sees to it as well, but most lessons import torch first."""
+    first = text_of(code[0]["source"])
+    loads = re.search(r"^(import|from) (torch|nst_helpers)\b.*", first, re.MULTILINE)
+    sets = first.find('os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")')
+    assert loads[2] == "nst_helpers" or -1 < sets < loads.start()
+
+
 def source_of(path, kind):
     return "\n".join(text_of(cell["source"]) for cell in cells_of(path, kind))
 
