@@ -74,12 +74,13 @@ def requirements():
 def course(tmp_path):
     """Copy the course, its weights but a few bytes, and lay about what is no part."""
     course = tmp_path / "course"
+    course.mkdir()
+    made = shutil.ignore_patterns("__pycache__", "screenshots", "pictures")
     for name in COURSE:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        course.mkdir(exist_ok=True)
-        copy(ROOT / name, course / name)
-    for junk in [*course.rglob("__pycache__"), course / "tests" / "screenshots"]:
-        shutil.rmtree(junk, ignore_errors=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, course / name, ignore=made)
+        else:
+            shutil.copy2(ROOT / name, course / name)
     next(course.glob("nst_helpers/weights/*.safetensors")).write_bytes(b"weights")
     yield course
     shutil.rmtree(tmp_path)  # real packages are large

@@ -179,10 +179,11 @@ def _thumbnail(source: Path | bytes, name: str) -> str:
     """Make an address that holds a picture, small; refuse what cannot be painted."""
     if isinstance(source, Path) and not os.path.isfile(source):
         raise InputError(f"{name}: no file (a folder, say, or a link to nothing)")
+    named = {} if isinstance(source, Path) else {"name": name}
     try:
-        image = load_image(source, LARGEST, name)
+        image = load_image(source, LARGEST, **named)
     except InputError:
-        load_image(source, LIMITS["size"][1], name)  # refuses what is broken
+        load_image(source, LIMITS["size"][1], **named)  # refuses what is broken
         thin = f"too thin to paint here; crop it to at most {LARGEST // MIN_SIDE}:1"
         raise InputError(f"{name}: {thin}") from None
     return _jpeg_url(stretch(image, *(side * 3 // 8 for side in image.shape[2:])))
