@@ -108,11 +108,10 @@ class Settings:
             raise InputError("content, style and tv weight are all 0; raise one")
         if not isinstance(self.mix, list | tuple):
             raise InputError(f"mix is a number for each painting, not {tell(self.mix)}")
-        for share in self.mix:
-            check_number("mix", share, 0.0, 1e6)
-        if self.mix and not any(self.mix):
+        mix = tuple(check_number("mix", share, 0.0, 1e6) for share in self.mix)
+        if mix and not any(mix):
             raise InputError("mix needs a number above 0")
-        object.__setattr__(self, "mix", tuple(self.mix))
+        object.__setattr__(self, "mix", mix)
         if self.scales > self.steps:
             line = f"{self.scales} scales need as many steps, not {self.steps}"
             raise InputError(line)

@@ -79,10 +79,6 @@ def test_sizes_are_halved_in_equal_shares_of_the_steps_of_40_at_most():
     assert halvings([0, 5], steps=30) == [0, 0]
 
 
-def test_numbers_of_numpy_are_numbers():
-    assert Settings(style_weight=np.float64(5)).style_weight == 5
-
-
 def test_the_layers_are_a_copy():
     layers = {"conv1_1": 1.0}
     settings = Settings(style_layers=layers)
@@ -120,6 +116,7 @@ def test_numpys_numbers_are_numbers_and_become_pythons():
         seed=np.uint8(3),
         tv_weight=np.float32(0.5),
         style_weight=np.int32(7),
+        mix=[np.float32(1), np.int64(2)],
         style_layers={"conv1_1": np.float64(2), "conv2_1": np.int16(1)},
     )
     assert given == Settings(
@@ -127,6 +124,7 @@ def test_numpys_numbers_are_numbers_and_become_pythons():
         seed=3,
         tv_weight=0.5,
         style_weight=7.0,
+        mix=(1, 2),
         style_layers={"conv1_1": 2.0, "conv2_1": 1.0},
     )
     assert Settings.from_json(given.to_json().encode()) == given
