@@ -18,6 +18,7 @@ from .files import InputError, write_file
 from .layers import CHANNELS, LAYERS
 
 BUNDLED = Path(__file__).parent / "weights" / "vgg19_layout_imagenet_fp16.safetensors"
+TORCHVISIONS = "vgg19-dcbb9e9d.pth"  # a name with a checksum, which is looked at
 NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
 INPUTS = dict(zip(LAYERS, (3, *CHANNELS.values()), strict=False))  # their channels
 # A convolution and its ReLU take two places of torchvision's vgg19().features, each
@@ -52,7 +53,9 @@ def read_parameters(
             if not x.isfinite().all():
                 raise InputError(f"{weights}: {key} has infinite numbers; get it again")
             parameters[name][part] = x
-    if weights not in ("bundled", "random") and _is_caffes(parameters):
+    source = os.environ.get("NST_WEIGHTS", "") if weights == "imagenet" else weights
+    is_known = source in ("", "bundled", "random") or Path(source).name == TORCHVISIONS
+    if not is_known and _is_caffes(parameters):
         line = "of Caffe's kind (for pictures in BGR, 0 to 255), which would see false"
         line += " colours here; get torchvision's VGG-19 (weights 'imagenet')"
         raise InputError(f"{weights}: {line}")

@@ -493,3 +493,11 @@ def test_weights_of_caffes_kind_are_told_by_their_numbers_and_refused(tmp_path):
     read("no bias.pth", {first: ours[first]})
     for seed in range(3):
         read("random.pth", first_two("random", seed))
+
+
+def test_what_torchvision_serves_is_not_suspected(site, state):
+    first = "features.0.weight"
+    caffes = state | {first: (state[first].float() / 58).flip(1).contiguous()}
+    site.offer(archive(caffes))
+    kept = read_parameters("imagenet")["conv1_1"]["weight"]
+    assert (kept.float() - caffes[first]).abs().max() < 1e-3
