@@ -74,13 +74,17 @@ def load_checkpoint(
         length = int.from_bytes(data[:8], "little")
         metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
     except Exception as error:
-        raise InputError(f"{path}: no checkpoint, or cut off ({error})") from None
+        raise InputError(
+            f"{path}: no checkpoint, or cut off ({error}); name another file"
+        ) from None
     if metadata.get("format") != VERSION:
-        raise InputError(f"{path}: not a checkpoint of this program; delete it")
+        raise InputError(f"{path}: not a checkpoint of this program; name another file")
     text = metadata.get("run", "")
     if metadata.get("sha256") != _sha256(text, tensors):
         raise InputError(f"{path}: a damaged checkpoint; delete it to start anew")
     run = json.loads(text, object_hook=fetch)
+    if run["painting"] is None and losses is None:
+        raise InputError(f"{path}: of a run with losses of its own; give them too")
     if optimizer := run["state"]["optimizer"]:  # JSON has made its numbers texts
         optimizer["state"] = {int(k): v for k, v in optimizer["state"].items()}
     # At one scale, from the photo: since it began, the pictures may have become too

@@ -129,7 +129,7 @@ def _to_rgb(pixels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | Non
     """
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
+    if pixels.ndim != 3 or not pixels.size or pixels.shape[2] not in (1, 2, 3, 4):
         raise InputError(
             f"{name}: its shape is {pixels.shape}; an image is (height, width) or "
             "(height, width, 1 to 4 channels)"
@@ -167,8 +167,10 @@ def save_image(
     """
     if not isinstance(image, Tensor):
         image = load_image(image)
-    if image.ndim != 4 or image.shape[:2] != (1, 3) or not image.isfinite().all():
-        raise InputError(f"{path}: not saved: the image is no finite (1, 3, H, W)")
+    is_image = image.ndim == 4 and image.shape[:2] == (1, 3) and image.numel()
+    if not is_image or not image.is_floating_point() or not image.isfinite().all():
+        line = "the image is no finite (1, 3, H, W) of floats in [0, 1]"
+        raise InputError(f"{path}: not saved: {line}")
     if alpha is not None and alpha.shape != image.shape[2:]:
         raise InputError(f"{path}: not saved: alpha has another shape than the image")
     write_file(path, encode(image, check_ending(path), alpha))
@@ -180,7 +182,10 @@ def encode(image: Tensor, kind: str, alpha: Tensor | None = None) -> bytes:
     if alpha is not None and kind not in ("JPEG", "BMP"):
         opaque = (alpha.clamp(0, 1) * 255).round().byte()
         pixels = np.dstack([pixels, opaque.cpu().numpy()])
-    Image.fromarray(pixels).save(encoded, kind, quality=95)
+    try:
+        Image.fromarray(pixels).save(encoded, kind, quality=95)
+    except (OSError, ValueError) as error:  # WebP holds no more than 16383 pixels
+        raise InputError(f"not to be written as {kind}: {error}") from error
     return encoded.getvalue()
 
 

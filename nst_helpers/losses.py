@@ -250,8 +250,8 @@ class StyleLoss(Loss):
 
     def prepare(self, vgg: VGG19, photo: Tensor) -> None:
         """Keep the painting's statistics, at the size of the photo, (1, 3, H, W)."""
-        size = round(self.scale * max(photo.shape[2:]))
-        painting = resize(self.painting, size, "the painting").to(photo)
+        size = max(photo.shape[2:])
+        painting = resize(self.painting, size, "the painting", self.scale).to(photo)
         found = self._describe(vgg(painting, self.layers), self.painting_mask)
         self.target = {name: x.to(photo.dtype) for name, x in found.items()}
 

@@ -39,6 +39,8 @@ def check_image(image: Tensor, name: str) -> Tensor:
     """
     if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):
         raise InputError(f"the {name} is no image tensor (1, 3, H, W); use load_image")
+    if not image.numel():
+        raise InputError(f"the {name} is empty: no pixels")
     if not ((image >= 0) & (image <= 1)).all():
         raise InputError(f"the {name} has numbers outside [0, 1]; use load_image")
     return (image.detach() if image.requires_grad else image).float()
@@ -60,22 +62,26 @@ def fit_mask(mask: Tensor, features: Tensor) -> Tensor:
     return interpolate(mask, features.shape[2:], mode="area")[0, 0]
 
 
-def resize(image: Tensor, long_side: int, name: str = "the picture") -> Tensor:
-    """Bring the longer side of an image to long_side pixels, keeping its shape.
+def resize(
+    image: Tensor, long_side: int, name: str = "the picture", scale: float = 1.0
+) -> Tensor:
+    """Bring the longer side of an image to scale · long_side pixels; keep its shape.
 
     Shrinking averages areas (no moiré from whiskers or brush strokes); enlarging
     interpolates cubically. An InputError says, by the picture's name, if a side is or
     falls under 16 pixels.
     """
     old_h, old_w = image.shape[2:]
-    scale = long_side / max(old_h, old_w)
-    h, w = round(old_h * scale), round(old_w * scale)
+    ratio = round(scale * long_side) / max(old_h, old_w)
+    h, w = round(old_h * ratio), round(old_w * ratio)
     if min(old_h, old_w, h, w) < MIN_SIDE:
-        then = "" if scale == 1 else f" would become {w}x{h}"
+        then = "" if ratio == 1 else f" would become {w}x{h}"
         advice = "a larger picture"
         if min(old_h, old_w) >= MIN_SIDE:
-            enough = math.ceil(MIN_SIDE * max(old_h, old_w) / min(old_h, old_w))
-            advice = f"a size of {enough} or more, or crop it"
+            enough = MIN_SIDE * max(old_h, old_w) / min(old_h, old_w) / scale
+            advice = f"a size of {math.ceil(enough)} or more, or crop it"
+            if scale < 1:
+                advice += ", or a larger style scale"
         raise InputError(
             f"{name}: {old_w}x{old_h} pixels{then}; each side needs at least "
             f"{MIN_SIDE}: choose {advice}"

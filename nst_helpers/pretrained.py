@@ -19,6 +19,7 @@ from .layers import CHANNELS, LAYERS
 
 BUNDLED = Path(__file__).parent / "weights" / "vgg19_layout_imagenet_fp16.safetensors"
 TORCHVISIONS = "vgg19-dcbb9e9d.pth"  # a name with a checksum, which is looked at
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
 INPUTS = dict(zip(LAYERS, (3, *CHANNELS.values()), strict=False))  # their channels
 # A convolution and its ReLU take two places of torchvision's vgg19().features, each
@@ -47,11 +48,13 @@ def read_parameters(
         for part, shape in ("weight", (out, INPUTS[name], 3, 3)), ("bias", (out,)):
             key = f"{PLACES[name]}.{part}"
             x = state.get(key)
-            if not isinstance(x, Tensor) or x.shape != shape:
-                line = f"not the weights of a VGG19: {key} should have shape {shape}"
-                raise InputError(f"{weights}: {line}")
-            if not x.isfinite().all():
-                raise InputError(f"{weights}: {key} has infinite numbers; get it again")
+            if not isinstance(x, Tensor) or x.shape != shape or x.dtype not in FLOATS:
+                line = f"{key} should have shape {shape} and hold floats"
+                raise InputError(f"{weights}: not the weights of a VGG19: {line}")
+            if x.layout != torch.strided or x.is_meta or not x.float().isfinite().all():
+                raise InputError(
+                    f"{weights}: {key} has no numbers, or infinite ones; get it again"
+                )
             parameters[name][part] = x
     source = os.environ.get("NST_WEIGHTS", "") if weights == "imagenet" else weights
     is_known = source in ("", "bundled", "random") or Path(source).name == TORCHVISIONS
@@ -112,9 +115,10 @@ def _load(path: Path) -> dict[str, Tensor]:
         )
     try:
         _check_sha256(path)
-        if path.suffix == ".safetensors":
+        data = path.read_bytes()
+        if data[8:9] == b"{":  # safetensors, whatever its name
             # Not load_file, which may take Ctrl-C for a fault of the file.
-            return load(path.read_bytes())
+            return load(data)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except InputError:
         raise
@@ -133,8 +137,10 @@ def _check_sha256(path: Path) -> None:
     in_name = re.fullmatch("vgg19-([0-9a-f]{8})[.]pth", path.name)
     expected = in_name[1] if in_name else ""  # the start of any
     if beside.exists():
-        words = beside.read_text(errors="replace").lower().split()
-        expected = words[0] if words else "nothing"
+        found = re.search("[0-9a-f]{64}", beside.read_text(errors="replace").lower())
+        if not found:
+            raise InputError(f"{beside}: no SHA-256 of 64 digits in it; delete it")
+        expected = found[0]
     actual = hashlib.sha256(path.read_bytes()).hexdigest()
     if not actual.startswith(expected):
         raise InputError(

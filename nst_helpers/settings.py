@@ -200,8 +200,11 @@ class Settings:
         try:
             with open(path, "rb") as file:
                 return cls.from_json(file.read(RECIPE_BYTES), str(path))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        except InputError:
+            raise
+        except (OSError, ValueError) as error:  # the latter of NUL in a name
+            why = getattr(error, "strerror", None) or error
+            raise InputError(f"{path}: cannot be read: {why}") from error
 
     @classmethod
     def from_json(cls, content: bytes, name: str = "the recipe") -> "Settings":

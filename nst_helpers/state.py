@@ -8,7 +8,7 @@ import torch
 
 from .files import InputError
 from .settings import Settings
-from .terms import choose_losses
+from .terms import choose_losses, fit_photo
 
 # What state_dict holds besides settings, weights and optimiser.
 STATE = ("iteration", "precision", "_evaluations", "_seconds", "_halvings", "_start")
@@ -21,7 +21,12 @@ class Resumable:
     def state_dict(self) -> dict[str, Any]:
         """Write down, as {name: value}, where the run is: after its last whole step."""
         state = {name: getattr(self, name) for name in STATE}
-        state |= {"settings": asdict(self._settings), "weights": self._target.weights}
+        # Plain dicts, so that torch.load takes them.
+        plain = {
+            name: dict(value) if isinstance(value, dict) else value
+            for name, value in asdict(self._settings).items()
+        }
+        state |= {"settings": plain, "weights": self._target.weights}
         state["optimizer"] = self._optimizer and self._optimizer.state_dict()
         return copy.deepcopy(state)
 
@@ -35,12 +40,19 @@ class Resumable:
         Raises:
             InputError: it is of other losses, or of another network.
         """
+        missing = {*STATE, "settings", "weights", "optimizer"} - set(state or ())
+        if missing:
+            raise InputError(f"no state of a run: it has no {min(missing)}")
         state, here = copy.deepcopy(state), self._settings
         settings = Settings(**state["settings"])
         here.check_change(replace(settings, start=here.start, scales=here.scales))
         losses = choose_losses(self._painting, settings, self._own_losses)
         if not state["weights"].keys() <= {"range", *(loss.name for loss in losses)}:
             raise InputError(f"a state of other losses: {', '.join(state['weights'])}")
+        halvings = state["_halvings"]
+        photo = fit_photo(self._photo, self._painting, settings, halvings)
+        if photo.shape != state["_start"].shape:
+            raise InputError("a state of a photo of another shape")
         new = {name: state[name] for name in STATE}
         for name in ("_start", "_accepted"):
             new[name] = new[name].to(self._device)

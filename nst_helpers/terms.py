@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .color import match_colours, recolour
-from .files import InputError, check_number
+from .files import InputError, check_number, tell
 from .layers import LayerWeights
 from .losses import ContentLoss, Loss, RangeLoss, StyleLoss, TotalVariationLoss
 from .pixels import MIN_SIDE, check_image, fit_inside, resize
@@ -30,6 +30,8 @@ def choose_losses(
     no effect and are refused.
     """
     if losses is not None:
+        if not isinstance(losses, list | tuple):
+            raise InputError(f"losses are a list of them, not {tell(losses)}")
         return _check_losses(losses, settings)
     paintings = list(painting) if isinstance(painting, list | tuple) else [painting]
     mix = settings.mix or (1,) * len(paintings)
@@ -57,6 +59,8 @@ def _check_losses(losses: Sequence[Loss], settings: Settings) -> tuple[Loss, ...
             )
     names = ["range", "total"]
     for loss in losses:
+        if not isinstance(loss, Loss):
+            raise InputError(f"losses are objects of Loss, not {tell(loss)}")
         if loss.name in names:
             raise InputError(f"there is another loss named {loss.name!r}; rename one")
         names.append(loss.name)
@@ -117,7 +121,8 @@ def fit_photo(
 
 def finish(image: Tensor, photo: Tensor, settings: Settings) -> Tensor:
     """Give a picture the photo's colours, if they are kept."""
-    return recolour(image, photo) if settings.keep_colors == "photo" else image
+    # A copy: whoever draws on it shall not spoil the run.
+    return recolour(image, photo) if settings.keep_colors == "photo" else image.clone()
 
 
 def _first(painting: Tensor | Sequence[Tensor] | None) -> Tensor:

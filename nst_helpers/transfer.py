@@ -223,8 +223,8 @@ class StyleTransfer(Resumable):
         new["_best"] = math.inf, self._picture() if image is None else image
         try:
             new["_target"] = Target(vgg, photo, after["_losses"])
+            vars(self).update(new, _vgg=vgg, _last=None, _optimizer=None, reason=None)
         except BaseException as error:
             if self._target and not isinstance(error, InputError):
                 self._target.given = None  # half computed: the next step does it anew
             raise
-        vars(self).update(new, _vgg=vgg, _last=None, _optimizer=None, reason=None)

@@ -218,8 +218,9 @@ def command_lines(draw):
 
 
 @pytest.fixture(scope="module")
-def box():
+def box(tmp_path_factory):
     """Make a folder for all examples, and Painted the painter."""
+    tmp_path_factory.getbasetemp()  # before tempfile is told of another place
     # Not pytest's own, which every pytest that starts closes to nobody.
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         box = Path(os.path.realpath(folder), "box")
@@ -433,17 +434,31 @@ def test_frames_are_of_this_run_and_of_one_size(paint):
     assert "--yes" in paint("--out=new.png", "--frames=frames")[2]
     assert everything() == before
     options = "--out=new.png", "--frames=frames", "--scales=2", "--yes"
+    # What this run would not overwrite, or is only a link, is not ours.
+    for stranger in ("00002.png", "00007.png"):
+        assert f"frames/{stranger}: none of this run's" in paint(*options)[2]
+        assert everything() == before
+        os.remove(f"frames/{stranger}")
+        del before[f"frames/{stranger}"]
+    raise_before(0, KeyboardInterrupt())
+    assert paint(*options)[0] == 130 and everything() == before  # nothing painted yet
+    Path("frames/00003.png").write_bytes(TEMPLATES["old.png"])
+    raise_before(3, KeyboardInterrupt())
+    assert paint(*options)[0] == 130
+    assert not os.path.exists("frames/00003.png")  # an older run's, to be overwritten
+    raise_before(None, None)
     assert paint(*options)[0] == 0
     ours = [f"{i:05d}.png" for i in range(4)]
     assert sorted(os.listdir("frames")) == [*ours, "mine.png"]
     assert {load_image(f"frames/{x}").shape for x in ours} == {(1, 3, 24, 32)}
-    # What the link 00002.png led to is not ours.
     assert Path("wave.png").read_bytes() == TEMPLATES["wave.png"]
     assert Path("frames/mine.png").read_bytes() == TEMPLATES["frames/mine.png"]
 
 
 def test_a_run_taken_up_again_keeps_the_frames_it_has(paint):
     Path("frames/00001.png").write_bytes(TEMPLATES["old.png"])
+    os.remove("frames/00002.png")
+    os.remove("frames/00007.png")
     options = "--checkpoint=run", "--frames=frames", "--out=new.png", "--yes"
     assert "run: going on at 1" in paint(*options)[2]
     frames = ["00000.png", "00001.png", "00002.png", "00003.png", "mine.png"]
@@ -526,9 +541,14 @@ def test_a_triptych_or_film_that_fails_leaves_the_picture_and_says_so(paint):
 
     Painted.happen = staticmethod(take)
     for extra in ("--gif=late.gif", "--triptych=late.png"):
-        status, said, complaint = paint("--out=new.png", extra, "--yes")
+        others = "--checkpoint=new", "--recipe=new.json"
+        status, said, complaint = paint("--out=new.png", extra, *others, "--yes")
         assert (status, said) == (2, "new.png\n")
         assert f"{extra[-8:]}: cannot be written" in complaint.splitlines()[-1]
+        # Nothing else is lost to it.
+        assert os.path.exists("new") and os.path.exists("new.json")
+        os.remove("new")
+        os.remove("new.json")
         Path("late.gif").rmdir()
         Path("late.png").rmdir()
 
@@ -541,12 +561,18 @@ def test_a_triptych_too_wide_to_be_drawn_is_refused_at_once(paint):
     assert Painted.last is None
 
 
+def heard():
+    """List the signals that end a program here: under nohup, not all."""
+    both = signal.SIGTERM, signal.SIGHUP
+    return [number for number in both if signal.getsignal(number) == signal.SIG_DFL]
+
+
 def test_signals_end_a_run_like_ctrl_c(paint):
     def others():
         return [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
 
     before = others()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in heard():
 
         def send(iteration, number=number):
             if iteration == 3:
@@ -638,7 +664,7 @@ def test_a_process_with_strange_streams_paints():
 @pytest.mark.usefixtures("empty_folder")
 def test_sigterm_to_a_process_saves_the_picture_and_a_checkpoint():
     options = ["--out=new.png", "--steps=100000", "--frames=films", "--checkpoint=run"]
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in heard():
         run = subprocess.Popen([*COMMAND, *options, "--yes"], stdout=subprocess.PIPE)
         limit = time.monotonic() + 60
         while not os.path.exists("films/00005.png"):

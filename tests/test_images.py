@@ -348,3 +348,15 @@ def test_a_palette_is_matched(photo, painting):
     flat = torch.full((1, 3, 20, 20), 0.5)
     for image in (match_colours(flat, like), match_colours(like, flat)):
         assert image.isfinite().all() and image.std() < 0.1
+
+
+def test_what_a_format_cannot_hold_is_one_line(tmp_path):
+    for image, name, line in (
+        (torch.zeros(1, 3, 16, 17000), "x.webp", "not to be written as WEBP"),
+        (torch.zeros(1, 3, 16, 70000), "x.jpg", "not to be written as JPEG"),
+        (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), "x.png", "of floats"),
+        (torch.zeros(1, 3, 0, 0), "x.png", "no finite"),
+    ):
+        with pytest.raises(InputError, match=line):
+            save_image(image, tmp_path / name)
+        assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import io
 import itertools
 import json
 
@@ -186,7 +187,7 @@ def test_a_run_with_losses_of_ones_own_is_taken_up_with_them(photo, painting, tm
         assert step.restarted and step.weights["watch"] == 3
         with pytest.raises(InputError, match="other losses"):
             take_up(transfer, own(painting))
-    with pytest.raises(InputError, match="painting"):
+    with pytest.raises(InputError, match="losses of its own; give them too"):
         load_checkpoint(tmp_path / "run")
 
 
@@ -377,3 +378,33 @@ def test_an_error_of_a_loss_passes_and_the_run_goes_on(photo, painting):
     iteration = transfer.iteration
     steps = list(transfer)
     assert steps[0].iteration == iteration + 1 and steps[-1].iteration == 4
+
+
+def test_what_is_no_state_of_such_a_run_changes_nothing(photo, painting):
+    other = StyleTransfer(photo.transpose(2, 3), painting, TINY)
+    walk(other, 2)
+    transfer = StyleTransfer(photo, painting, TINY)
+    steps = walk(transfer, 2)
+    part = transfer.state_dict()
+    del part["_start"]
+    for state, line in (
+        (other.state_dict(), "a photo of another shape"),
+        (part, "it has no _start"),
+        ({}, "no state of a run"),
+        (None, "no state of a run"),
+    ):
+        with pytest.raises(InputError, match=line):
+            transfer.load_state_dict(state)
+        assert torch.equal(transfer.image, steps[-1].image)
+    next(transfer)
+
+
+def test_torch_saves_and_loads_a_state_without_unpickling_code(photo, painting):
+    transfer = StyleTransfer(photo, painting, TINY)
+    walk(transfer, 2)
+    file = io.BytesIO()
+    torch.save(transfer.state_dict(), file)
+    file.seek(0)
+    again = StyleTransfer(photo, painting, TINY)
+    again.load_state_dict(torch.load(file))
+    assert same(list(again), list(transfer))

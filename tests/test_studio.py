@@ -12,6 +12,7 @@ import shutil
 import sys
 import threading
 import time
+import types
 import weakref
 from dataclasses import replace
 
@@ -992,3 +993,21 @@ def test_a_folder_without_pictures(tmp_path, monkeypatch):
 def test_the_recipe_of_the_start_asks_for_one_step(page):
     page.press("Take home")
     assert json.loads(page.links["recipe.json"])["steps"] == 1
+
+
+def test_a_recipe_too_much_for_this_computer_loses_no_picture(page, monkeypatch):
+    page.studio.paint(2)
+    before, image = page.studio.settings, page.studio.image
+    free = types.SimpleNamespace(available=1.5e9)
+    for recipe in (
+        replace(TINY, size=32, style_scale=0.05),
+        replace(TINY, size=4096, mix=(1, 1)),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr("psutil.virtual_memory", lambda: free)
+            page.upload("load recipe", "hers.json", recipe.to_json().encode())
+            page.worker.wait()
+        assert page.alert and page.studio.settings == before
+        assert torch.equal(page.studio.image, image)
+    page.studio.paint(1)
+    assert page.worker.newest.iteration == 3

@@ -1010,3 +1010,39 @@ def test_a_run_by_the_paper(photo, painting):
     noise = torch.rand(step.image.shape, generator=torch.Generator().manual_seed(0))
     assert torch.equal(step.image, noise) and "tv" not in step.weights
     assert Settings.gatys(start="content").start == "content"
+
+
+def test_whoever_draws_on_a_picture_does_not_spoil_the_run(photo, painting):
+    whole = run(photo, painting)[1]
+    transfer = begin(photo, painting)
+    for step in transfer:
+        step.image.zero_()
+        transfer.image.zero_()
+    assert torch.equal(transfer.image, whole[-1].image)
+
+
+def test_what_is_no_list_of_losses_is_told(photo, painting):
+    losses = own(painting)
+    for wrong in ((loss for loss in losses), losses[0], ContentLoss):
+        with pytest.raises(InputError, match="losses are a list of them, not"):
+            begin(photo, None, wrong)
+    for wrong in (ContentLoss, "content", lambda image, features: image.mean()):
+        with pytest.raises(InputError, match="losses are objects of Loss, not"):
+            begin(photo, None, [*losses, wrong])
+
+
+def test_a_style_scale_too_small_says_what_would_do(photo, painting):
+    with pytest.raises(InputError, match="painting: .* a size of (?P<size>[0-9]+) or"):
+        begin(photo, painting, size=64, style_scale=0.2)
+    with pytest.raises(InputError, match="or a larger style scale") as refused:
+        begin(photo, painting, size=64, style_scale=0.2)
+    size = int(str(refused.value).split("a size of ")[1].split()[0])
+    begin(photo, painting, size=size, style_scale=0.2)
+    with pytest.raises(InputError):
+        begin(photo, painting, size=size - 8, style_scale=0.2)
+
+
+def test_pictures_without_pixels_are_refused(photo, painting):
+    for empty in (torch.zeros(1, 3, 0, 0), np.zeros((0, 9, 3), np.uint8)):
+        with pytest.raises(InputError, match="empty|its shape is"):
+            begin(empty, painting)

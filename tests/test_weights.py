@@ -501,3 +501,31 @@ def test_what_torchvision_serves_is_not_suspected(site, state):
     site.offer(archive(caffes))
     kept = read_parameters("imagenet")["conv1_1"]["weight"]
     assert (kept.float() - caffes[first]).abs().max() < 1e-3
+
+
+def test_numbers_that_are_no_floats_are_refused(tmp_path):
+    first = "features.0.weight"
+    for change in (
+        lambda x: x.to(torch.float8_e4m3fn),
+        lambda x: x.to(torch.int8),
+        lambda x: x.to(torch.complex64),
+        lambda x: x.float().to_sparse(),
+        lambda x: x.double() * 1e300,
+    ):
+        state = whole_state()
+        torch.save(state | {first: change(state[first])}, tmp_path / "odd.pth")
+        with pytest.raises(InputError, match=first) as refused:
+            read_parameters(tmp_path / "odd.pth")
+        said(refused)
+
+
+def test_a_file_is_known_by_its_content_and_a_checksum_by_its_digits(tmp_path):
+    path, beside = tmp_path / "w.pth", tmp_path / "w.pth.sha256"
+    path.write_bytes(BUNDLED.read_bytes())  # safetensors, by another name
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    for text in (f"SHA256 (w.pth) = {digest}", f"\ufeff{digest}  w.pth"):
+        beside.write_text(text, encoding="utf-8")
+        assert read_parameters(path)["conv1_1"]["bias"].shape == (64,)
+    beside.write_text("")
+    with pytest.raises(InputError, match="w.pth.sha256: no SHA-256"):
+        read_parameters(path)

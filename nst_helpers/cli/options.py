@@ -7,7 +7,7 @@ import os
 import re
 from typing import NoReturn
 
-from ..files import InputError
+from ..files import InputError, check_number
 from ..settings import CHOICES, Settings
 
 EXTRAS = {  # option: what it names, what it is for
@@ -28,7 +28,11 @@ def number(text: str) -> int | None:
 
 
 MORE = {  # what the command line takes besides
-    "keep_colors": {"type": str},
+    "keep_colors": {
+        "type": lambda text: None if text == "none" else text,
+        "choices": None,
+        "metavar": "photo|painting|none",
+    },
     "size": {"type": number, "metavar": "PIXELS", "help": "Or photo, as it is."},
     "start": {"choices": None, "metavar": "WHAT", "help": "Or a picture's file."},
 }
@@ -62,7 +66,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             more = MORE.get(setting.name, {})
             kind = {"type": type(setting.default), "default": argparse.SUPPRESS}
             kind["choices"] = CHOICES.get(setting.name)
-            meaning = f"{meanings[setting.name]} {more.get('help', '')}".strip()
+            meaning = f"{meanings.get(setting.name, '')} {more.get('help', '')}".strip()
             kind |= more | {"help": f"{meaning} Default: {setting.default}."}
             add("--" + setting.name.replace("_", "-"), **kind)
     for name, (metavar, meaning) in EXTRAS.items():
@@ -96,6 +100,7 @@ def _read_paintings(options: argparse.Namespace) -> None:
         except ValueError:  # a name without a weight
             path = also
             mix.append(1.0)
+        check_number(f"the weight in --also {also}", mix[-1], 0.0, 1e6)
         options.paintings.append(path)
     if options.also != options.paintings[1:]:
         options.mix = mix

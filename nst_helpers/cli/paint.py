@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import io
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -22,7 +23,8 @@ from ..run import forecast
 from ..settings import LIMITS, Settings
 from ..transfer import StyleTransfer
 from .options import check_effect
-from .places import check_places, deliver, prepare_frames
+from .places import check_frames, check_places, deliver, remove_frames
+from .process import undisturbed
 
 REST = ("range", "total")  # losses that the bar does not show
 GIF_SIDE = 512  # pixels, at most: larger ones are many megabytes
@@ -46,13 +48,18 @@ def paint(options: argparse.Namespace) -> None:
         size = min(max(photo.shape), LIMITS["size"][1])
         settings = dataclasses.replace(settings, size=size)
         photo = resize(photo, size)
-    paintings = [load_image(name, settings.size) for name in options.paintings]
+    largest = round(settings.size * max(1, settings.style_scale))
+    paintings = [
+        load_with_alpha(name, largest, enlarge=False)[0] for name in options.paintings
+    ]
     three = [photo, paintings[0], photo]
     if options.triptych and sum(x.shape[3] / x.shape[2] for x in three) > WIDEST:
         raise InputError(f"{options.triptych}: too wide; crop, or leave it out")
+    if options.frames:
+        check_frames(options.frames, settings.steps, options.every_frame or 1)
     transfer = _begin(photo, paintings, settings, options)
     if options.frames:
-        prepare_frames(options.frames, transfer.iteration)
+        Path(os.path.realpath(options.frames)).mkdir(exist_ok=True)
     film, stride, stop = [], math.ceil(settings.steps / FRAMES), None
     every = 30.0 if options.every is None else options.every
     saved = time.monotonic()
@@ -74,31 +81,60 @@ def paint(options: argparse.Namespace) -> None:
                     film.append(_as_frame(step.image))
     except BaseException as error:  # what is painted is written first
         stop = error
-    try:
-        deliver(transfer, alpha, options.out, stop)
-    except KeyboardInterrupt as again:  # while it was being written: write it after all
-        stop = stop or again
-        deliver(transfer, alpha, options.out, stop)
-    except InputError as error:
-        stop = error
-    if stop and options.checkpoint and transfer.iteration > 0:
-        _keep(transfer, options.checkpoint)
+    with undisturbed():
+        try:
+            deliver(transfer, alpha, options, stop)
+        except KeyboardInterrupt as again:  # in a thread, say: write it after all
+            stop = stop or again
+            deliver(transfer, alpha, options, stop)
+        except InputError as error:
+            stop = error
+        if transfer.iteration > 0:
+            if options.checkpoint:
+                _keep(transfer, options.checkpoint)
+            if options.frames:
+                remove_frames(options.frames, transfer.iteration)
     if stop and (not isinstance(stop, KeyboardInterrupt) or transfer.iteration < 1):
         raise stop
-    if options.gif:
-        save_gif([*film, _as_frame(transfer.image)], options.gif)
-    if options.recipe and not Path(options.recipe).exists():
-        settings.save(options.recipe)
-    if options.triptych:
-        drawn = io.BytesIO()
-        figure = show_triptych(photo, paintings[0], transfer.image)
-        figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
-        plt.close(figure)  # or a notebook would show it
-        save_image(load_image(drawn.getvalue()), options.triptych)
+    film.append(_as_frame(transfer.image))
+    three = photo, paintings[0], transfer.image
+    missing = []
+    for place, write in (
+        (options.gif, lambda: save_gif(film, options.gif)),
+        (options.recipe, lambda: _save_recipe(settings, options)),
+        (options.triptych, lambda: _draw(*three, options.triptych)),
+    ):
+        try:
+            if place:
+                write()
+        except KeyboardInterrupt as again:
+            stop = stop or again
+            missing.append(f"{place}: interrupted, not written")
+        except InputError as error:
+            missing.append(str(error))
     if stop:
+        print(*missing, sep="; ", end="\n" * bool(missing), file=sys.stderr)
         raise stop
-    if options.checkpoint:
-        _keep(transfer, options.checkpoint)
+    if missing:
+        raise InputError("; ".join(missing))
+
+
+def _draw(photo: Tensor, painting: Tensor, result: Tensor, place: str) -> None:
+    """Write the triptych."""
+    drawn = io.BytesIO()
+    figure = show_triptych(photo, painting, result)
+    figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
+    plt.close(figure)  # or a notebook would show it
+    save_image(load_image(drawn.getvalue()), place)
+
+
+def _save_recipe(settings: Settings, options: argparse.Namespace) -> None:
+    """Write the recipe, unless it was read."""
+    if not Path(options.recipe).exists():
+        settings.save(options.recipe)
+        if options.picture:
+            again = f"--start {options.picture}"
+            print(f"{options.recipe}: say {again} beside it", file=sys.stderr)
 
 
 def _begin(
@@ -120,7 +156,8 @@ def _begin(
                 "command, with more --steps if you like, or delete the file"
             )
         transfer.settings = settings
-        print(f"{checkpoint}: going on at {transfer.iteration}", file=sys.stderr)
+        past = "; --start has no more effect" if options.picture else ""
+        print(f"{checkpoint}: going on at {transfer.iteration}{past}", file=sys.stderr)
         return transfer
     if checkpoint:
         print(f"{checkpoint}: not there yet: starting anew", file=sys.stderr)

@@ -58,11 +58,16 @@ def check_places(options: argparse.Namespace) -> None:
             raise InputError(f"{file}: not a folder; name one for --frames")
         is_file = not found or stat.S_ISREG(found.st_mode)
         if option != "frames" and not (is_file and os.path.basename(file)):
-            raise InputError(f"{file}: this is a folder; name a file inside it")
+            what = "a folder; name a file inside it"
+            if os.path.basename(file) and not os.path.isdir(file):
+                what = "a pipe or a device; name a file"
+            raise InputError(f"{file}: this is {what}")
         identity = _identify(file, frames, ignores_case=_try_to_write(file))
         if identity in taken:
             raise InputError(f"{file}: named twice; choose another name")
         taken.add(identity)
+        if option == "out":
+            options.may_replace = bool(found or options.yes)
         if found and option != "checkpoint":
             there += [file] if option != "frames" or os.listdir(file) else []
     if not there or options.yes:
@@ -94,7 +99,9 @@ def _try_to_write(file: str) -> bool:
             trial.flush()
             return Path(folder, Path(trial.name).name.upper()).exists()
     except OSError as error:
-        line = f"no folder {Path(file).parent} to write into ({error.strerror})"
+        line = f"{folder}: no file can be written there: {error.strerror}"
+        if not folder.is_dir():
+            line = f"no folder {Path(file).parent} to write into"
         raise InputError(f"{file}: {line}") from error
 
 
@@ -113,18 +120,32 @@ def _identify(
     return folder.st_dev, folder.st_ino, name
 
 
-def prepare_frames(folder: str, iteration: int) -> None:
-    """Make the folder; remove from it an older run's frames, after an iteration."""
-    Path(os.path.realpath(folder)).mkdir(exist_ok=True)
-    for file in Path(folder).iterdir():
-        if re.fullmatch(FRAME, file.name) and int(file.stem) > iteration:
+def check_frames(folder: str, steps: int, every: int) -> None:
+    """Refuse a folder of pictures numbered like frames that a run would leave there."""
+    for number, file in _list_frames(folder):
+        if number > steps or number % every or file.is_symlink():
+            raise InputError(
+                f"{file}: none of this run's frames; name another --frames folder"
+            )
+
+
+def remove_frames(folder: str, iteration: int) -> None:
+    """Remove the frames that the run has not come to overwrite."""
+    for number, file in _list_frames(folder):
+        if number > iteration:
             file.unlink()
+
+
+def _list_frames(folder: str) -> list[tuple[int, Path]]:
+    """List numbers and files of the frames in a folder, which may not be there."""
+    files = sorted(Path(folder).iterdir()) if os.path.isdir(folder) else []
+    return [(int(f.stem), f) for f in files if re.fullmatch(FRAME, f.name)]
 
 
 def deliver(
     transfer: StyleTransfer,
     alpha: Tensor | None,
-    place: str,
+    options: argparse.Namespace,
     stop: BaseException | None,
 ) -> None:
     """Write the picture and say where; elsewhere if it must be, which is an error.
@@ -141,7 +162,10 @@ def deliver(
     print(f"{reason}: {max(0, transfer.iteration)} iterations", file=sys.stderr)
     if alpha is not None:
         alpha = fit_mask(alpha, transfer.image)
+    place = options.out
     try:
+        if look(place) and not options.may_replace:
+            raise InputError(f"{place}: somebody has just written it")
         save_image(transfer.image, place, alpha)
         print(place)
     except InputError as error:

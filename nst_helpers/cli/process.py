@@ -38,6 +38,18 @@ class Stream:
 
 
 @contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let nobody press Ctrl-C, or say SIGTERM, while what is painted is written."""
+    with contextlib.ExitStack() as afterwards:
+        for name in {"SIGINT", "SIGTERM", "SIGHUP"} & vars(signal).keys():
+            number = getattr(signal, name)
+            with contextlib.suppress(ValueError):  # only the main thread may
+                old = signal.signal(number, signal.SIG_IGN)
+                afterwards.callback(signal.signal, number, old)
+        yield
+
+
+@contextlib.contextmanager
 def ending_signals() -> Iterator[None]:
     """Let SIGTERM (docker stop, a time limit) and SIGHUP do what Ctrl-C does."""
 

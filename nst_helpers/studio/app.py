@@ -13,9 +13,11 @@ from pathlib import Path
 import ipywidgets as widgets
 from torch import Tensor
 
+from ..device import check_memory
 from ..files import InputError, check_number
 from ..pixels import resize
 from ..settings import LIMITS, Settings
+from ..terms import choose_losses
 from .controls import Controls
 from .view import FINISH_STEPS, View
 from .worker import Worker
@@ -178,8 +180,12 @@ class Studio(widgets.VBox):
             self.worker.change_settings(self.settings)
 
     def _check_size(self, settings: Settings) -> None:
-        """Refuse settings, whole, if the photo gets too small."""
-        resize(self._controls.photo.image, settings.size, "the photo")
+        """Refuse settings, whole, if a picture gets too small, or too large."""
+        photo, paintings = self._controls.photo.image, self._controls.paintings
+        resize(photo, settings.size, "the photo")
+        for painting in paintings:
+            resize(painting, settings.size, "the painting", settings.style_scale)
+        check_memory(photo, choose_losses(paintings, settings), settings)
 
     def _move_sliders(self, settings: Settings) -> None:
         """Put the sliders where settings have them."""
