@@ -28,8 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         except KeyboardInterrupt as stop:
             return stop.args[0] if stop.args else 130
-        except (InputError, OSError) as error:
+        except InputError as error:
             line = str(error)
+        except OSError as error:  # of a folder that changes while it is read, say
+            line = f"{error.filename or 'a file'}: {error.strerror or error}"
         except (MemoryError, RuntimeError) as error:
             # torch, too, says by the latter that it could not allocate memory.
             if isinstance(error, RuntimeError) and "allocate" not in str(error):

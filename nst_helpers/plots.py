@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from .files import write_file
+from .files import InputError, write_file
 from .images import Picture, as_image
 from .pixels import stretch, to_array, to_bytes
 from .step import Step
@@ -61,7 +61,7 @@ def show_images(
 
     Raises:
         ValueError: another number of titles than of images.
-        InputError: what is no picture.
+        InputError: no images, or what is no picture.
     """
     images = images if isinstance(images, list | tuple) else [images]
     images = [_as_shown(image) for image in images]
@@ -219,7 +219,7 @@ def save_gif(images: Sequence[Picture], path: str | os.PathLike) -> None:
         path: the file to write, whole or not at all.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: no images, or the file cannot be written.
     """
     write_file(path, encode_gif(images))
 
@@ -227,6 +227,8 @@ def save_gif(images: Sequence[Picture], path: str | os.PathLike) -> None:
 def encode_gif(images: Sequence[Picture]) -> bytes:
     """Encode images as the content of an animated GIF, as save_gif writes it."""
     images = [_as_shown(image) for image in images]
+    if not images:
+        raise InputError("no pictures to animate; give one, or more")
     shape = images[-1].shape[2:]
     first, *rest = [Image.fromarray(to_bytes(stretch(x, *shape))) for x in images]
     # Browsers slow down frames shorter than 20 ms.
@@ -249,6 +251,8 @@ def _grid(
     columns: int | None,
 ) -> tuple[Figure, list[Axes]]:
     """Lay out frames of the shapes (H, W), row by row, without axes, with titles."""
+    if not shapes:
+        raise InputError("no pictures to show; give one, or more")
     columns = min(columns or len(shapes), len(shapes))
     rows = math.ceil(len(shapes) / columns)
     widths = [w / h for h, w in shapes[:columns]]

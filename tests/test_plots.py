@@ -25,7 +25,7 @@ from nst_helpers import (
     show_triptych,
 )
 from nst_helpers.pixels import to_array, to_bytes
-from nst_helpers.plots import LOSS_LINES
+from nst_helpers.plots import LOSS_LINES, encode_gif
 
 
 @pytest.fixture(autouse=True)
@@ -244,3 +244,9 @@ def test_distances_stand_in_a_table_beside_their_images():
         for axis in (fig.axes[i + 1], fig.axes[4 * (i + 1)]):  # above, beside
             np.testing.assert_array_equal(axis.images[0].get_array(), to_array(image))
     assert fig.get_suptitle() == "how far"
+
+
+def test_no_pictures_are_one_line():
+    for show in (show_images, show_maps, film_strip, encode_gif):
+        with pytest.raises(InputError, match="no pictures to"):
+            show([])
