@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
+from PIL import (
+    Image,
+    ImageCms,
+    JpegImagePlugin,
+    PngImagePlugin,
+    UnidentifiedImageError,
+)
 
 from .files import InputError
 
@@ -74,7 +80,7 @@ def decode(
             warnings.simplefilter("ignore")  # of odd but harmless metadata
             opened = file
             if is_file:  # reads the header only
-                opened = stack.enter_context(Image.open(file, formats=READ))
+                opened = stack.enter_context(_open(file))
             huge = long_side and opened.width * opened.height > HUGE
             if opened.width * opened.height > MAX_PIXELS:
                 if huge and is_file:  # a JPEG can shrink while it is decoded
@@ -109,6 +115,18 @@ def decode(
             if re.match(b"....ftyp(hei|hev|mif1|msf1)", data, re.DOTALL):
                 what += "; or, as it is HEIC, pip install pillow-heif"
         raise InputError(f"{name}: {what}") from error
+
+
+def _open(file: Path | io.BytesIO) -> Image.Image:
+    """Read a file's header; Pillow's limit does not count for JPEGs, which shrink."""
+    try:
+        return Image.open(file, formats=READ)
+    except Image.DecompressionBombError:
+        with contextlib.suppress(SyntaxError):  # no JPEG
+            if isinstance(file, io.BytesIO):
+                file.seek(0)
+            return JpegImagePlugin.JpegImageFile(file)
+        raise
 
 
 def _only_chunks(png: bytes, chunks: tuple[bytes, ...]) -> bytes:
