@@ -116,7 +116,7 @@ def tally():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("paint", "sheets", "tally"))
-    parser.add_argument("variants", nargs="*", choices=VARIANTS)
+    parser.add_argument("variants", nargs="*", help=", ".join(VARIANTS))
     parser.add_argument("--held-out", action="store_true")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
