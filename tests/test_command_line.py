@@ -385,3 +385,27 @@ def test_a_photos_transparency_is_kept_where_the_file_can_hold_it():
                 kept = np.asarray(picture.getchannel("A"), np.float32)
                 wanted = np.asarray(alpha.resize(picture.size, Image.Resampling.BOX))
                 assert abs(kept - wanted).max() < 6
+
+
+def test_a_larger_style_scale_sees_the_painting_as_it_is():
+    given = [*SMALL, "--style-scale", "2", "--precision", "float32"]
+    assert main([*given, "-o", "out.png"]) == 0
+    settings = Settings(size=32, steps=3, style_scale=2.0, precision="float32")
+    off = load_image("out.png") - stylize(*PAIR, settings)
+    assert off.abs().max() < 0.02  # the photo was shrunk in another way
+
+
+def test_a_recipes_colours_are_overruled():
+    Settings(size=32, steps=1, keep_colors="photo").save("r.json")
+    given = [*PAIR, "--recipe", "r.json", "-o", "out.png", "--yes"]
+    assert main([*given, "--keep-colors", "none"]) == 0
+    plain = load_image("out.png")
+    assert main([*PAIR, "--size", "32", "--steps", "1", "-o", "plain.png"]) == 0
+    assert torch.equal(plain, load_image("plain.png"))
+    assert main(given) == 0 and not torch.equal(plain, load_image("out.png"))
+
+
+def test_python_without_docstrings_knows_the_options():
+    command = [sys.executable, "-OO", "-m", "nst_helpers", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "--style-weight" in done.stdout

@@ -132,6 +132,8 @@ def test_a_forecast_grows_with_steps_and_size(photo, painting):
     assert larger > 10 * longer and more > gigabytes
     assert tell(precision="bfloat16")[1] < gigabytes
     assert tell(steps=1)[0] > 0
+    # The trial does not know of a scale that only the large run can have.
+    assert tell(size=512, style_scale=0.05)[0] > 0
 
 
 @pytest.mark.usefixtures("plain")

@@ -676,3 +676,42 @@ def test_sigterm_to_a_process_saves_the_picture_and_a_checkpoint():
         assert max(load_image("new.png").shape) == 32
         shutil.rmtree("films")
         os.remove("run")
+
+
+def test_what_somebody_writes_meanwhile_is_not_replaced(paint):
+    def write(iteration):
+        if iteration == 2:
+            Path("new.png").write_bytes(b"theirs")
+
+    Painted.happen = staticmethod(write)
+    status, said, complaint = paint("--out=new.png")
+    assert status == 2 and "somebody has just written it" in complaint
+    assert Path("new.png").read_bytes() == b"theirs"
+    assert (load_image(said.strip()) - 0.3).abs().max() < 0.01
+    os.remove("new.png")
+    assert paint("--out=new.png", "--yes")[:2] == (0, "new.png\n")  # asked for
+
+
+def test_a_held_ctrl_c_loses_nothing(paint, monkeypatch):
+    def save(image, path, alpha):
+        for _ in range(8):
+            os.kill(os.getpid(), signal.SIGINT)
+        save_image(image, path, alpha)
+
+    monkeypatch.setattr("nst_helpers.cli.places.save_image", save)
+    raise_before(3, KeyboardInterrupt())
+    status, said, _ = paint("--out=new.png", "--checkpoint=new", "--yes")
+    assert (status, said) == (130, "new.png\n") and os.path.exists("new")
+    assert (load_image("new.png") - 0.2).abs().max() < 0.01
+    with pytest.raises(KeyboardInterrupt):  # it is heard again
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_recipe_and_a_checkpoint_say_what_they_do_not_hold(paint):
+    begin = "--out=new.png", "--start=wave.png", "--yes"
+    said = paint(*begin, "--recipe=new.json", "--checkpoint=new")[2]
+    assert "new.json: say --start wave.png beside it" in said
+    assert (
+        "going on at 3; --start has no more effect"
+        in paint(*begin, "--checkpoint=new")[2]
+    )
