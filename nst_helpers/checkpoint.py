@@ -17,7 +17,7 @@ from .losses import Loss
 from .settings import Settings
 from .transfer import StyleTransfer
 
-VERSION = "nst_helpers checkpoint 5"
+VERSION = "nst_helpers checkpoint 6"
 
 
 def save_checkpoint(transfer: StyleTransfer, path: str | os.PathLike) -> None:

@@ -61,8 +61,8 @@ def forecast(
         InputError: what cannot be had, is no image, or gives no loss.
     """
     noise = torch.rand(2, 1, 3, TRIAL, TRIAL, device="cpu")
-    small = replace(settings, size=TRIAL, scales=1, mix=(), style_scale=1.0)
-    small = replace(small, start="content", keep_colors=None)
+    plain = {"mix": (), "style_scale": 1.0, "start": "content", "keep_colors": None}
+    small = replace(settings, size=TRIAL, scales=1, **plain)
     moments = [step.seconds for step in islice(StyleTransfer(*noise, small), 5)]
     if not moments:
         raise InputError("the loss is no number from the start; try other weights")

@@ -128,6 +128,7 @@ def test_wrong_input_is_one_line_and_status_2(capsys):
         f"-o x.png --second {PAIR[0]}": "say --also PAINTING:WEIGHT",
         "-o x.png --also none.png:2": "none.png",
         f"-o x.png --also {PAIR[1]}:-1": "the weight in --also",
+        f"-o x.png --also {PAIR[1]}:0": "the weight in --also",
         f"-o x.png --also {PAIR[1]} --style-weight 0": "--also does nothing",
         "-o x.png --style-scale 2 --style-weight 0": "--style-scale does nothing",
         "-o x.png --every 3": "--every does nothing without --checkpoint",

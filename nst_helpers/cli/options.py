@@ -15,10 +15,7 @@ EXTRAS = {  # option: what it names, what it is for
     "frames": ("DIR", "a picture of every iteration, or of every N-th"),
     "gif": ("FILE", "the making-of, animated; of a run taken up again, from there on"),
     "recipe": ("FILE", "settings: read if FILE is there, else written"),
-    "checkpoint": (
-        "FILE",
-        "to go on from: after a crash, or with more --steps",
-    ),
+    "checkpoint": ("FILE", "to go on from: after a crash, or with more --steps"),
 }
 
 
@@ -100,7 +97,7 @@ def _read_paintings(options: argparse.Namespace) -> None:
         except ValueError:  # a name without a weight
             path = also
             mix.append(1.0)
-        check_number(f"the weight in --also {also}", mix[-1], 0.0, 1e6)
+        check_number(f"the weight in --also {also}", mix[-1], 1e-6, 1e6)
         options.paintings.append(path)
     if options.also != options.paintings[1:]:
         options.mix = mix

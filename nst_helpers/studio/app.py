@@ -234,8 +234,9 @@ class Studio(widgets.VBox):
         recipe = Settings.from_json(bytes(file["content"]), file["name"])
         # What suits its author's computer need not suit this one.
         here = {name: getattr(self._base, name) for name in MACHINE}
+        recipe = replace(recipe, **here)
         self._check_size(recipe)
-        self._restart(replace(recipe, **here))
+        self._restart(recipe)
 
 
 def _parts(widget: widgets.Widget) -> list[widgets.Widget]:
