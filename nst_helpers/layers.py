@@ -64,5 +64,5 @@ class LayerWeights(dict):
 
 CONTENT_LAYERS = LayerWeights({"conv4_2": 1.0})
 STYLE_LAYERS = LayerWeights(
-    {"conv1_1": 16.0, "conv2_1": 8.0, "conv3_1": 4.0, "conv4_1": 2.0, "conv5_1": 1.0}
+    {"conv1_1": 256.0, "conv2_1": 64.0, "conv3_1": 16.0, "conv4_1": 4.0, "conv5_1": 1.0}
 )

@@ -71,4 +71,5 @@ def forecast(
     height, width = photo.shape[2:]
     pixels = settings.size**2 * min(height, width) / max(height, width)
     gigabytes = memory_needed(photo, choose_losses(painting, settings), settings)
-    return settings.steps * a_step * pixels / TRIAL**2, gigabytes
+    steps = sum(0.25 ** settings.halvings_at(i) for i in range(settings.steps))
+    return steps * a_step * pixels / TRIAL**2, gigabytes

@@ -50,7 +50,7 @@ class StyleTransfer(Resumable):
             mid-run; or a size too small, or too large for the memory.
 
     Source: Gatys et al. 2016, section 2.3. Departures: relative losses, two more terms,
-    weights of layers, the start, and the variables (see spectral_preconditioner).
+    weights of layers, the start, the border, the variables (spectral_preconditioner).
     """
 
     @torch.inference_mode(False)

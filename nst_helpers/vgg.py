@@ -24,8 +24,7 @@ class VGG19(nn.Module):
             downloaded once, or where $NST_WEIGHTS points), "random"
             (untrained), or a .safetensors or .pth file in torchvision's layout.
         pooling: "avg", which Gatys et al. recommend for pictures, or "max", as trained.
-        padding: what each convolution sees beyond the border: "zeros", as trained, or
-            "replicate", the border's pixels again.
+        padding: beyond the border: "reflect", "replicate" or "zeros", as trained.
         seed: chooses the random weights.
 
     Raises:
@@ -38,7 +37,7 @@ class VGG19(nn.Module):
         self,
         weights: str | os.PathLike = "bundled",
         pooling: str = "avg",
-        padding: str = "zeros",
+        padding: str = "reflect",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -51,8 +50,10 @@ class VGG19(nn.Module):
         self.convs = nn.ModuleDict()
         for name, parameters in read_parameters(weights, seed).items():
             D, C = parameters["weight"].shape[:2]
+            tiny = name > "conv5"  # features of one pixel, perhaps: nothing to mirror
+            mode = "replicate" if tiny and padding == "reflect" else padding
             with torch.device("meta"):  # no time spent on numbers replaced at once
-                conv = nn.Conv2d(C, D, 3, padding=1, padding_mode=padding)
+                conv = nn.Conv2d(C, D, 3, padding=1, padding_mode=mode)
             alike = {key: value.to(self.mean) for key, value in parameters.items()}
             conv.load_state_dict(alike, assign=True)  # of this type, on this device
             self.convs[name] = conv
@@ -78,8 +79,7 @@ class VGG19(nn.Module):
         layers = [layers] if isinstance(layers, str) else list(layers)
         wanted = {name: layer_name(name) for name in layers}
         deepest = max(map(LAYERS.index, wanted.values()), default=-1)
-        features = {}
-        x = (image - self.mean) / self.std
+        features, x = {}, (image - self.mean) / self.std
         for name in LAYERS[: deepest + 1]:
             if name.endswith("_1") and name != "conv1_1":  # a new block
                 x = self.pool(x)

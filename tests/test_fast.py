@@ -39,6 +39,7 @@ KINDS = [
     ("bundled", "max", "replicate"),
     ("random", "avg", "replicate"),
     ("random", "max", "zeros"),
+    ("bundled", "avg", "reflect"),
 ]
 
 

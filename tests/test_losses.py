@@ -192,7 +192,7 @@ def test_the_losses_that_come_with_us_are_these_functions(vgg):
         "range": range_loss(image),
     }
     assert ContentLoss().layers == {"conv4_2": 1.0}
-    assert list(StyleLoss(painting).layers.values()) == [16.0, 8.0, 4.0, 2.0, 1.0]
+    assert list(StyleLoss(painting).layers.values()) == [256.0, 64.0, 16.0, 4.0, 1.0]
     assert (ContentLoss().weight, StyleLoss(painting).weight) == (1.0, 100.0)
     assert TotalVariationLoss().weight == 0.3
 

@@ -58,7 +58,7 @@ def test_devices():
 
 def test_a_change_that_a_run_cannot_take_is_refused_by_name():
     others = {"start": "noise", "seed": 1, "weights": "random", "pooling": "max"}
-    others |= {"padding": "replicate", "device": "cpu", "precision": "float32"}
+    others |= {"padding": "zeros", "device": "cpu", "precision": "float32"}
     for name, value in (others | {"scales": 2}).items():
         with pytest.raises(InputError, match=f"{name} cannot change in mid-run"):
             Settings().check_change(Settings(**{name: value}))

@@ -12,8 +12,9 @@ from torch import nn
 from nst_helpers import VGG19, InputError
 from nst_helpers.layers import LAYERS
 from nst_helpers.pretrained import BUNDLED, NOT_IN_VGG16
+from nst_helpers.settings import CHOICES
 
-KINDS = [(pool, pad) for pool in ("avg", "max") for pad in ("zeros", "replicate")]
+KINDS = [(pool, pad) for pool in ("avg", "max") for pad in CHOICES["padding"]]
 # Where torchvision's own layers stand, counted by torchvision itself.
 CONVS = [
     i
@@ -22,7 +23,7 @@ CONVS = [
 ]
 
 
-def torchvision_features(state, image, pooling="avg", padding="zeros"):
+def torchvision_features(state, image, pooling="avg", padding="reflect"):
     """Compute {layer: features} by walking torchvision's vgg19().features."""
     with torch.device("meta"):  # no time spent on numbers replaced at once
         net = torchvision.models.vgg19(init_weights=False).features
@@ -35,7 +36,9 @@ def torchvision_features(state, image, pooling="avg", padding="zeros"):
         if isinstance(layer, nn.MaxPool2d) and pooling == "avg":
             layer = nn.AvgPool2d(2)
         if isinstance(layer, nn.Conv2d):
-            layer.padding_mode = padding
+            # Block 5 has too few pixels to mirror, perhaps.
+            mirror = padding == "reflect" and LAYERS[len(found)] >= "conv5"
+            layer.padding_mode = "replicate" if mirror else padding
         x = layer(x)
         if isinstance(layer, nn.ReLU):
             found.append((next(names), x.clone()))
@@ -222,5 +225,5 @@ def test_an_unknown_layer_lists_the_sixteen(vgg, image):
 def test_unknown_pooling_and_padding():
     with pytest.raises(InputError, match="pooling is avg or max, not median"):
         VGG19("random", pooling="median")
-    with pytest.raises(InputError, match="padding is zeros or replicate, not reflect"):
-        VGG19("random", padding="reflect")
+    with pytest.raises(InputError, match="reflect or replicate or zeros, not mirror"):
+        VGG19("random", padding="mirror")

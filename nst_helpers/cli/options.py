@@ -24,12 +24,14 @@ def number(text: str) -> int | None:
     return None if text == "photo" else int(text)
 
 
+LARGE = Settings(size=768, steps=80)  # larger than lessons want it
 MORE = {  # what the command line takes besides
     "keep_colors": {
         "type": lambda text: None if text == "none" else text,
         "choices": None,
         "metavar": "photo|painting|none",
     },
+    "scales": {"help": "Without it, as many as begin at 256 pixels or more."},
     "size": {"type": number, "metavar": "PIXELS", "help": "Or photo, as it is."},
     "start": {"choices": None, "metavar": "WHAT", "help": "Or a picture's file."},
 }
@@ -64,7 +66,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             kind = {"type": type(setting.default), "default": argparse.SUPPRESS}
             kind["choices"] = CHOICES.get(setting.name)
             meaning = f"{meanings.get(setting.name, '')} {more.get('help', '')}".strip()
-            kind |= more | {"help": f"{meaning} Default: {setting.default}."}
+            default = getattr(LARGE, setting.name)
+            tail = "" if setting.name == "scales" else f" Default: {default}."
+            kind |= more | {"help": meaning + tail}
             add("--" + setting.name.replace("_", "-"), **kind)
     for name, (metavar, meaning) in EXTRAS.items():
         add(f"--{name}", metavar=metavar, help=meaning)

@@ -22,11 +22,12 @@ from ..plots import FRAMES, save_gif, show_triptych
 from ..run import forecast
 from ..settings import LIMITS, Settings
 from ..transfer import StyleTransfer
-from .options import check_effect
+from .options import LARGE, check_effect
 from .places import check_frames, check_places, deliver, remove_frames
 from .process import undisturbed
 
 REST = ("range", "total")  # losses that the bar does not show
+COARSEST = 256  # pixels, at least: at smaller sizes the subject would get lost
 GIF_SIDE = 512  # pixels, at most: larger ones are many megabytes
 WIDEST = 40  # heights side by side, in a triptych: WebP holds no more
 
@@ -34,9 +35,8 @@ WIDEST = 40  # heights side by side, in a triptych: WebP holds no more
 def paint(options: argparse.Namespace) -> None:
     """Do what the command line asks; what breaks it off is raised in the end."""
     check_places(options)
-    settings = Settings()
-    if options.recipe and Path(options.recipe).exists():
-        settings = Settings.load(options.recipe)
+    is_recipe = options.recipe and Path(options.recipe).exists()
+    settings = Settings.load(options.recipe) if is_recipe else LARGE
     given = {k: v for k, v in vars(options).items() if k in vars(settings)}
     as_photo = given.get("size", 0) is None
     if as_photo:
@@ -48,6 +48,9 @@ def paint(options: argparse.Namespace) -> None:
         size = min(max(photo.shape), LIMITS["size"][1])
         settings = dataclasses.replace(settings, size=size)
         photo = resize(photo, size)
+    if "scales" not in given and not is_recipe:  # from coarse to fine
+        scales = 1 + int(math.log2(max(1, settings.size / COARSEST)))
+        settings = dataclasses.replace(settings, scales=min(scales, settings.steps))
     largest = round(settings.size * max(1, settings.style_scale))
     paintings = [
         load_with_alpha(name, largest, enlarge=False)[0] for name in options.paintings

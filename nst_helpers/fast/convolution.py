@@ -34,9 +34,9 @@ class ConvReLU(nn.Module):
         super().__init__()
         self.weight = conv.weight
         self.dtype = torch.float32 if conv.in_channels == 3 else dtype
-        # The border's pixels are repeated before the convolution, zeros by it.
-        self.repeats = conv.padding_mode == "replicate"
-        padding = 0 if self.repeats else 1
+        # Zeros beyond the border come with the convolution, all else before it.
+        self.mode = conv.padding_mode
+        padding = 1 if self.mode == "zeros" else 0
         weight, bias = conv.weight.to(self.dtype), conv.bias.to(self.dtype)
         self.forth = _Convolution(weight, bias, padding)
         self.back = _Convolution(weight, None, 2 - padding)
@@ -44,8 +44,8 @@ class ConvReLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Turn (1, C, H, W) into (1, D, H, W), 0 or more."""
         x = x.to(self.dtype)
-        if self.repeats:
-            x = pad(x, (1, 1, 1, 1), mode="replicate")
+        if self.mode != "zeros":
+            x = pad(x, (1, 1, 1, 1), mode=self.mode)
         return _Function.apply(x, self)
 
 

@@ -14,6 +14,7 @@ from .gallery import LARGEST, ImagePicker
 from .view import LARGE_SIZES, View, row
 
 SIZES = (64, 96, 128, 160, 192, LARGEST)  # of the preview
+COLOURS = {None: "as painted", "photo": "of the photo", "painting": "of the painting"}
 FIRST, SECOND = "hokusai great wave", "kandinsky composition viii"
 WIDTHS = dict.fromkeys(("Start", "Pause", "Step", "Stop", "Reset"), 58)  # of buttons
 WIDTHS |= {"Go on from here": 135, "Take home": 90, "Finish": 70}
@@ -81,7 +82,13 @@ class Controls:
         self._mix = widgets.FloatSlider(
             max=1.0, step=0.05, description="mix", readout_format=".0%", **row(310)
         )
-        for slider in (self._mix, self._size, *self._weights.values()):
+        self._colours = widgets.Dropdown(
+            options=[(text, x) for x, text in COLOURS.items()],
+            description="colours",
+            **row(220, 55),
+        )
+        choices = self._mix, self._size, self._colours, *self._weights.values()
+        for slider in choices:
             slider.observe(self._change, "value")
         self._layers, self._equaliser = {}, widgets.HBox()
         self.show(settings)
@@ -110,8 +117,9 @@ class Controls:
             said["style_layers"] = layers
         else:  # no layer counts: no style
             said["style_weight"] = 0.0
-        mix = 1 - self._mix.value, self._mix.value
-        return replace(base, mix=mix, size=self._size.value, **said)
+        said["mix"] = 1 - self._mix.value, self._mix.value
+        said["keep_colors"] = self._colours.value
+        return replace(base, size=self._size.value, **said)
 
     def show(self, settings: Settings) -> None:
         """Put the sliders where settings have them, without calling on_change.
@@ -129,6 +137,7 @@ class Controls:
         for field, slider in self._weights.items():
             _move(slider, getattr(settings, field))
         _move(self._size, settings.size)
+        self._colours.value = settings.keep_colors
         mix = settings.mix
         self._mix.value = mix[1] / sum(mix) if len(mix) == 2 else 0.0
         for slider in self._layers.values():
@@ -174,7 +183,7 @@ class Controls:
             view.result,
             view.progress,
             widgets.HBox([view.time, resume]),
-            _wrapped(view.compare, view.colours),
+            _wrapped(view.compare, self._colours),
         )
         right = _column(
             350,

@@ -9,7 +9,6 @@ from dataclasses import replace
 import ipywidgets as widgets
 from torch import Tensor
 
-from ..color import recolour
 from ..images import encode
 from ..pixels import resize, stretch
 from ..plots import FRAMES, encode_gif
@@ -23,7 +22,6 @@ REDRAW = 0.4  # the same for the curves, which cost the page more
 FILM_SIZE = 256  # at most
 FINISH_STEPS = 40
 LARGE_SIZES = (256, 384, 512, 768, 1024)
-COLOURS = ("as painted", "of the photo", "on the photo's light")
 
 
 class View:
@@ -56,9 +54,6 @@ class View:
         self.compare = widgets.FloatSlider(
             step=1, description="compare", readout=False, **row(205)
         )
-        self.colours = widgets.Dropdown(
-            options=COLOURS, description="colours", **row(220, 55)
-        )
         self.large = widgets.Dropdown(
             options=LARGE_SIZES, value=512, description="finish at", **row(160)
         )
@@ -66,7 +61,7 @@ class View:
         self.alert, self.originals, self.curves = (widgets.HTML() for _ in range(3))
         self.estimate, self.links = widgets.HTML(), widgets.HTML()
         self.time.observe(self._pin, "value")
-        for look in (self.compare, self.colours, self.large):
+        for look in (self.compare, self.large):
             look.observe(lambda _: self.show(), "value")
 
     @property
@@ -78,7 +73,7 @@ class View:
     def image(self) -> Tensor | None:
         """The picture that is shown, (1, 3, H, W) in [0, 1]; None before the first."""
         step = self.moment
-        return step and self._coloured(step)
+        return step and step.image
 
     def show_original(self, what: str, picture: Tensor) -> None:
         """Show a picture that was chosen, beside the result.
@@ -121,11 +116,10 @@ class View:
         if not step or not steps:
             return
         stride = math.ceil(len(steps) / FRAMES)
-        film = [self._coloured(step) for step in steps[:-1:stride]]
-        last = self._coloured(steps[-1])
+        film, last = [step.image for step in steps[:-1:stride]], steps[-1].image
         film.append(resize(last, min(max(last.shape), FILM_SIZE)))
         recipe = replace(step.settings, steps=max(1, step.iteration))
-        picture, recipe = encode(self._coloured(step), "PNG"), recipe.to_json().encode()
+        picture, recipe = encode(step.image, "PNG"), recipe.to_json().encode()
         links = (
             download_link("picture.png", "image/png", picture),
             download_link("making-of.gif", "image/gif", encode_gif(film)),
@@ -139,15 +133,6 @@ class View:
         live = place == 1 or not steps
         self._pinned = None if live else steps[round(place * (len(steps) - 1))]
         self.show()
-
-    def _coloured(self, step: Step) -> Tensor:
-        """Give a step's picture the colours chosen."""
-        if self.colours.value == "of the photo":
-            return recolour(step.image, self.worker.photo)
-        if self.colours.value == "on the photo's light":
-            photo = stretch(self.worker.photo, *step.image.shape[2:])
-            return recolour(photo, step.image)
-        return step.image
 
     def _compared(self, image: Tensor) -> Tensor:
         """Lay the photo over the left of a picture, up to a white line."""

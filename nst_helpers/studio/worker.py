@@ -98,9 +98,13 @@ class Worker(threading.Thread):
         Args:
             settings: such as may change in mid-run; steps are a matter of paint.
         """
+        recolour = settings.keep_colors != self._settings.keep_colors
         self._settings = settings
         if self._transfer:
             self._transfer.settings = self._run_settings()
+            if recolour and not self.left:  # else the next step shows it
+                self.newest = replace(self.newest, image=self._transfer.image)
+                self.steps = [*self.steps[:-1], self.newest]
         elif self.photo is not None and not self.newest:  # it was too small to begin
             self._prepare()
 

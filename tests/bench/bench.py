@@ -41,6 +41,16 @@ RACES = [(name, size) for size in (256, 512) for name in PAIRS]
 SMALL = 32  # pixels, where only the tables are tested
 MARKS = 100, 300  # evaluations of the reference
 OURS = {"steps": 500}  # to its loss
+# What the stored losses are of: the defaults of version 0.1.
+OBJECTIVE = {
+    "padding": "zeros",
+    "style_layers": {f"conv{k}_1": 2.0 ** (5 - k) for k in range(1, 6)},
+}
+
+
+def settings_of(**changes):
+    """Return settings with the stored losses' objective."""
+    return Settings(**OBJECTIVE | changes)
 
 
 def load_pair(name):
@@ -62,7 +72,7 @@ def overhead(size, precision):
     """Compare an evaluation of a whole run with the network alone."""
     photo, painting = load_pair("cat")
     steps = 6 if size == SMALL else 6 * 1024 // size  # quick ones more often
-    settings = Settings(size=size, steps=steps, precision=precision)
+    settings = settings_of(size=size, steps=steps, precision=precision)
     transfer = StyleTransfer(photo, painting, settings)
     whole, _ = fastest(transfer)
     kind = {"dtype": getattr(torch, precision), "memory_format": torch.channels_last}
@@ -79,7 +89,7 @@ def overhead(size, precision):
             times.append(time.perf_counter() - began)
         return min(times)
 
-    ours, _ = accelerate(VGG19(settings.weights), precision)
+    ours, _ = accelerate(VGG19(padding=settings.padding), precision)
     bare = alone(lambda: plain.extract(network, image))
     return {
         "size": size,
@@ -93,7 +103,7 @@ def overhead(size, precision):
 
 def reference(name, size, evaluations):
     """Run the reference; return picture, losses, and seconds of an evaluation."""
-    picture, found = plain.paint(*load_pair(name), Settings(size=size), evaluations)
+    picture, found = plain.paint(*load_pair(name), settings_of(size=size), evaluations)
     moments, losses = zip(*found, strict=True)
     return picture, losses, min(b - a for a, b in pairwise(moments))
 
@@ -104,7 +114,7 @@ def equal_loss(name, size, reached, a_reference):
     Losses are measured by the reference's own objective, in float32.
     """
     photo, painting = load_pair(name)
-    settings = Settings(size=size, **OURS)
+    settings = settings_of(size=size, **OURS)
     total, _ = plain.objective(photo, painting, settings)
     transfer, found, marks = StyleTransfer(photo, painting, settings), {}, list(MARKS)
     for step in transfer:
@@ -132,7 +142,7 @@ def equal_loss(name, size, reached, a_reference):
 def memory(size, precision, steps=9):
     """Paint a few steps; compare time and memory with what was forecast."""
     photo, painting = load_pair("cat")
-    settings = Settings(size=size, steps=steps, precision=precision)
+    settings = settings_of(size=size, steps=steps, precision=precision)
     before = psutil.Process().memory_info().rss / 1e9
     seconds, gigabytes = forecast(photo, painting, settings)
     transfer = StyleTransfer(photo, painting, settings)
@@ -247,7 +257,7 @@ def main(arguments):
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, "
         + torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
-        "settings": asdict(Settings()),
+        "settings": asdict(settings_of()),
         "settings to equal loss": OURS,
         **tables,
     }

@@ -2,10 +2,11 @@
 
     python looks.py paint before replicate     # 8 pairs each, and a table of numbers
     python looks.py sheets before replicate    # two pictures a sheet, in both orders
+    python looks.py judge one.json another.json     # add what judges answered
     python looks.py tally                      # who won, from judgements.json
 
-With --held-out, of the eight pairs that nothing was chosen on. README.md has the
-protocol and what came of it.
+With --of "held out", of the eight pairs that nothing was chosen on; with --of faces, of
+three faces, for faces.py. README.md has the protocol and what came of it.
 """
 
 import argparse
@@ -24,18 +25,48 @@ IMAGES = HERE.parents[2] / "images"
 PICTURES = HERE.parent / "pictures" / "looks"
 JUDGEMENTS = HERE / "judgements.json"
 PAIRS = json.loads((HERE / "pairs.json").read_text(encoding="utf-8"))
+
+
+def weights(*of_layers):
+    """Return style layers conv1_1 … conv5_1 with these weights."""
+    return {f"conv{k}_1": w for k, w in enumerate(of_layers, start=1)}
+
+
 # Of commit f52b8c0: by its total loss, too, all are measured.
-BEFORE = {"padding": "zeros", "tv_weight": 0.3, "steps": 80}
-VARIANTS = {
+BEFORE = {
+    "padding": "zeros",
+    "style_layers": weights(16, 8, 4, 2, 1),
+    "tv_weight": 0.3,
+    "steps": 80,
+}
+REPLICATE = BEFORE | {"padding": "replicate"}
+W256 = REPLICATE | {"style_layers": weights(256, 64, 16, 4, 1)}
+REFLECT = W256 | {"padding": "reflect"}
+VARIANTS = {  # one change at a time
     "before": BEFORE,
-    "replicate": BEFORE | {"padding": "replicate"},
+    "replicate": REPLICATE,
+    "w64": REPLICATE | {"style_layers": weights(81, 27, 9, 3, 1)},
+    "w256": W256,
+    "tv1": REPLICATE | {"tv_weight": 1.0},
+    "two": REPLICATE | {"scales": 2},
+    "three": REPLICATE | {"scales": 3, "steps": 120},
+    "matched": REPLICATE | {"keep_colors": "painting"},
+    "content two layers": REPLICATE | {"content_layers": {"conv3_2": 1, "conv4_2": 1}},
+    "large strokes": REPLICATE | {"style_scale": 1.5},
+    "noise": REPLICATE | {"start": "noise"},
+    "w256 two": W256 | {"scales": 2},
+    "w256 three": W256 | {"scales": 3, "steps": 120},
+    "reflect": REFLECT,
+    "reflect two": REFLECT | {"scales": 2},
+    "reflect three": REFLECT | {"scales": 3},
 }
 
 
 def load(pair, size):
-    photo, painting = pair
-    photo = load_image(IMAGES / "content" / f"{photo}.jpg", size)
-    return photo, load_image(IMAGES / "style" / f"{painting}.jpg", size)
+    photo, painting = (f"{name}.jpg" for name in pair)
+    face = HERE / "faces" / photo
+    photo = load_image(face if face.exists() else IMAGES / "content" / photo, size)
+    return photo, load_image(IMAGES / "style" / painting, size)
 
 
 def picture_of(variant, pair, size):
@@ -58,10 +89,10 @@ def measure(path, pair, size):
     transfer = StyleTransfer(photo, painting, Settings(size=size, **BEFORE))
     transfer.image = load_image(path)
     total = next(transfer).losses["total"]
-    image, strokes = (
-        np.asarray(x[0].permute(1, 2, 0)) for x in (transfer.image, painting)
+    image, photo, painting = (
+        np.asarray(x[0].permute(1, 2, 0)) for x in (transfer.image, photo, painting)
     )
-    return total, frame(image), beads(image), speckle(image, strokes)
+    return total, frame(image, photo), beads(image), speckle(image, painting)
 
 
 def paint(variants, pairs, size):
@@ -77,11 +108,11 @@ def paint(variants, pairs, size):
 
 def sheets(variants, pairs, size, seed):
     """Lay each pair's two pictures side by side, both ways round, in random order."""
-    folder = PICTURES / f"sheets-{'-'.join(variants)}-{size}"
+    folder = PICTURES / f"sheets-{seed}"  # a name that tells judges nothing
     folder.mkdir(parents=True, exist_ok=True)
     rounds = [(pair, order) for pair in pairs for order in (variants, variants[::-1])]
     random.Random(seed).shuffle(rounds)
-    key = {}
+    key = {"comparison": f"{variants[0]} against {variants[1]}, {size} px"}
     for number, (pair, order) in enumerate(rounds, start=1):
         found = [Image.open(picture_of(v, pair, size)) for v in order]
         scale = 760 / max(found[0].size)
@@ -91,9 +122,21 @@ def sheets(variants, pairs, size, seed):
             picture = picture.resize((width, height), Image.Resampling.LANCZOS)
             sheet.paste(picture, (k * (width + 30), 0))
         sheet.save(folder / f"{number:02}.png")
-        key[number] = {"pair": "-".join(pair), "first": order[0], "second": order[1]}
+        key[f"{number:02}"] = {"pair": "-".join(pair), "1": order[0], "2": order[1]}
     (folder.parent / f"{folder.name}-key.json").write_text(json.dumps(key, indent=1))
     print(folder)
+
+
+def judge(answers, seed):
+    """Add a judge's answers, {"01": [1 or 2, why], …}, to judgements.json."""
+    key = json.loads((PICTURES / f"sheets-{seed}-key.json").read_text())
+    comparison, given = key.pop("comparison"), json.loads(Path(answers).read_text())
+    kept = json.loads(JUDGEMENTS.read_text()) if JUDGEMENTS.exists() else {}
+    for sheet, shown in key.items():
+        choice, why = given[sheet]
+        one = {"chosen": shown[str(choice)], "pair": shown["pair"], "first": shown["1"]}
+        kept.setdefault(comparison, []).append(one | {"why": why})
+    JUDGEMENTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 def tally():
@@ -115,16 +158,18 @@ def tally():
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("paint", "sheets", "tally"))
+    parser.add_argument("what", choices=("paint", "sheets", "judge", "tally"))
     parser.add_argument("variants", nargs="*", help=", ".join(VARIANTS))
-    parser.add_argument("--held-out", action="store_true")
+    parser.add_argument("--of", choices=PAIRS, default="to choose on")
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    chosen = PAIRS["held out" if options.held_out else "to choose on"]
+    parser.add_argument("--seed", type=int, default=0, help="one for each comparison")
+    options = parser.parse_intermixed_args()
     if options.what == "paint":
-        paint(options.variants, chosen, options.size)
+        paint(options.variants, PAIRS[options.of], options.size)
     elif options.what == "sheets":
-        sheets(options.variants, chosen, options.size, options.seed)
+        sheets(options.variants, PAIRS[options.of], options.size, options.seed)
+    elif options.what == "judge":
+        for answers in options.variants:
+            judge(answers, options.seed)
     else:
         tally()
