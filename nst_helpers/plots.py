@@ -35,11 +35,18 @@ GIF_SECONDS = 6.0
 
 
 class _Figure(Figure):
-    """Be shown once by a notebook, which shows what a cell returns and what is open."""
+    """Be shown once by a notebook, which shows what a cell returns and what is open.
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    alt says what can be seen, for those who cannot see it.
+    """
+
+    alt = ""
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         plt.close(self)  # it is being shown
-        return {}  # beside the picture that any figure becomes
+        kinds = ("image/png", "image/jpeg") if self.alt else ()
+        # Beside the picture that any figure becomes.
+        return {}, {kind: {"alt": self.alt} for kind in kinds}
 
 
 def show_images(
@@ -47,6 +54,7 @@ def show_images(
     titles: Sequence[str] = (),
     height: float = 2.4,
     columns: int | None = None,
+    alt: str = "",
 ) -> Figure:
     """Show images side by side at one height, each with its title.
 
@@ -55,6 +63,7 @@ def show_images(
         titles: one for each image, or none at all.
         height: of the pictures, in inches.
         columns: images in a row; all of them in one row if left out.
+        alt: what can be seen, for those who cannot; so in all show_*.
 
     Returns:
         The figure.
@@ -65,7 +74,8 @@ def show_images(
     """
     images = images if isinstance(images, list | tuple) else [images]
     images = [_as_shown(image) for image in images]
-    fig, axes = _grid([image.shape[2:] for image in images], titles, height, columns)
+    shapes = [image.shape[2:] for image in images]
+    fig, axes = _grid(shapes, titles, height, columns, alt)
     for axis, image in zip(axes, images, strict=True):
         axis.imshow(to_array(image))
     return fig
@@ -77,6 +87,7 @@ def show_maps(
     height: float = 1.6,
     columns: int | None = None,
     over: Picture | None = None,
+    alt: str = "",
 ) -> Figure:
     """Show maps of numbers as colours, dark for the least of each, bright for the most.
 
@@ -86,6 +97,7 @@ def show_maps(
         height: of the pictures, in inches.
         columns: maps in a row; all of them in one row if left out.
         over: a picture to lay the maps over, in grey.
+        alt: as in show_images.
 
     Returns:
         The figure.
@@ -95,7 +107,7 @@ def show_maps(
     """
     over = None if over is None else _as_shown(over)
     shapes = [m.shape if over is None else over.shape[2:] for m in maps]
-    fig, axes = _grid(shapes, titles, height, columns)
+    fig, axes = _grid(shapes, titles, height, columns, alt)
     for axis, values, (h, w) in zip(axes, maps, shapes, strict=True):
         values = values.detach().cpu().numpy()
         look = {"cmap": "magma", "interpolation": "nearest"}
@@ -113,6 +125,7 @@ def show_distances(
     images: Sequence[Picture],
     title: str = "",
     largest: float | None = None,
+    alt: str = "",
 ) -> Figure:
     """Show the distances between images, all against all, as a table of colours.
 
@@ -121,12 +134,13 @@ def show_distances(
         images: N pictures, to stand beside the rows and columns.
         title: of the table.
         largest: the distance shown brightest; the table's own largest if left out.
+        alt: as in show_images.
 
     Returns:
         The figure.
     """
     count, distances = len(images), distances.detach().cpu().numpy()
-    fig, axes = _grid([(1, 1)] * (count + 1) ** 2, (), 0.8, count + 1)
+    fig, axes = _grid([(1, 1)] * (count + 1) ** 2, (), 0.8, count + 1, alt)
     for i, image in enumerate(images, start=1):
         for axis in (axes[i], axes[i * (count + 1)]):
             axis.imshow(to_array(_as_shown(image)))
@@ -136,27 +150,33 @@ def show_distances(
     table.axis("off")
     for (i, j), distance in np.ndenumerate(distances):
         colour = "black" if distance > 0.55 * largest else "white"
-        look = {"color": colour, "ha": "center", "va": "center", "fontsize": 9}
+        look = {"color": colour, "ha": "center", "va": "center", "fontsize": 11}
         table.text(j, i, f"{distance:.2f}", **look)
-    fig.suptitle(title, fontsize=10)
+    fig.suptitle(title, fontsize=11)
     return fig
 
 
-def show_triptych(photo: Picture, painting: Picture, result: Picture) -> Figure:
+def show_triptych(
+    photo: Picture, painting: Picture, result: Picture, alt: str = ""
+) -> Figure:
     """Show photo | painting | result.
 
     Args:
         photo: whatever load_image takes.
         painting: likewise.
         result: likewise.
+        alt: as in show_images.
 
     Returns:
         The figure.
     """
-    return show_images([photo, painting, result], ["photo", "painting", "result"])
+    titles = ["photo", "painting", "result"]
+    return show_images([photo, painting, result], titles, alt=alt)
 
 
-def show_losses(steps: Sequence[Step], ax: Axes | None = None) -> Figure | None:
+def show_losses(
+    steps: Sequence[Step], ax: Axes | None = None, alt: str = ""
+) -> Figure | None:
     """Plot the losses and their weighted total against the iteration.
 
     A dotted vertical line marks where something bent the loss surface. The term that
@@ -165,6 +185,7 @@ def show_losses(steps: Sequence[Step], ax: Axes | None = None) -> Figure | None:
     Args:
         steps: of one run, in order.
         ax: to plot into; axes of a figure of its own if left out.
+        alt: as in show_images; of a figure of its own.
 
     Returns:
         The figure of its own, if it is one.
@@ -172,6 +193,7 @@ def show_losses(steps: Sequence[Step], ax: Axes | None = None) -> Figure | None:
     fig = None
     if ax is None:
         fig = plt.figure(figsize=(8, 3.2), layout="constrained", FigureClass=_Figure)
+        fig.alt = alt
         ax = fig.add_subplot()
     lines = dict(LOSS_LINES)
     others = {name for step in steps for name in step.losses} - lines.keys() - {"range"}
@@ -189,17 +211,18 @@ def show_losses(steps: Sequence[Step], ax: Axes | None = None) -> Figure | None:
         if step.restarted:
             ax.axvline(step.iteration, color="grey", linestyle=":", linewidth=1)
     ax.set(xlabel="iteration", ylabel="loss (log scale)", yscale="log")
-    ax.set_title("Losses on the way", fontsize=10)
+    ax.set_title("Losses on the way", fontsize=11)
     ax.grid(alpha=0.3)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=11)
     return fig
 
 
-def film_strip(steps: Sequence[Step]) -> Figure:
+def film_strip(steps: Sequence[Step], alt: str = "") -> Figure:
     """Show six pictures of a run, closer together in its first half.
 
     Args:
         steps: of one run, in order; of fewer than six, each is shown.
+        alt: as in show_images.
 
     Returns:
         The figure.
@@ -208,7 +231,7 @@ def film_strip(steps: Sequence[Step]) -> Figure:
     places = np.geomspace(5, len(steps) + 4, few).round().astype(int) - 5
     chosen = [steps[place] for place in np.unique(places)]
     titles = [f"iteration {step.iteration}" for step in chosen]
-    return show_images([step.image for step in chosen], titles, height=1.5)
+    return show_images([step.image for step in chosen], titles, height=1.5, alt=alt)
 
 
 def save_gif(images: Sequence[Picture], path: str | os.PathLike) -> None:
@@ -249,6 +272,7 @@ def _grid(
     titles: Sequence[str],
     height: float,
     columns: int | None,
+    alt: str,
 ) -> tuple[Figure, list[Axes]]:
     """Lay out frames of the shapes (H, W), row by row, without axes, with titles."""
     if not shapes:
@@ -258,10 +282,11 @@ def _grid(
     widths = [w / h for h, w in shapes[:columns]]
     size = height * sum(widths), (height + (0.4 if titles else 0.1)) * rows
     fig = plt.figure(figsize=size, layout="constrained", FigureClass=_Figure)
+    fig.alt = alt
     axes = list(fig.subplots(rows, columns, squeeze=False, width_ratios=widths).flat)
     for axis in axes:
         axis.axis("off")
     axes = axes[: len(shapes)]
     for axis, title in zip(axes, titles or [""] * len(shapes), strict=True):
-        axis.set_title(title, fontsize=10)
+        axis.set_title(title, fontsize=11)
     return fig, axes

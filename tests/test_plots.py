@@ -113,6 +113,23 @@ def test_plt_show_finds_every_figure_and_a_notebook_shows_it_once():
         assert jupyter.format(figure)[0]["image/png"]  # but whenever it is asked for
 
 
+def test_figures_say_what_can_be_seen():
+    image, steps = torch.rand(1, 3, 20, 30), make_steps(2)
+    figures = [
+        show_images(image, alt="a"),
+        show_maps([image[0, 0]], alt="b"),
+        show_distances(torch.ones(1, 1), [image], alt="c"),
+        show_triptych(image, image, image, alt="d"),
+        show_losses(steps, alt="e"),
+        film_strip(steps, alt="f"),
+        show_images(image),
+    ]
+    jupyter = DisplayFormatter()
+    select_figure_formats(SimpleNamespace(display_formatter=jupyter), {"png"})
+    told = [jupyter.format(figure)[1].get("image/png", {}) for figure in figures]
+    assert [metadata.get("alt") for metadata in told] == [*"abcdef", None]
+
+
 def test_a_cell_shows_one_picture_wherever_the_figure_stands():
     first = "import torch; from nst_helpers import *; x = torch.rand(1, 3, 20, 30)"
     first += "; import matplotlib.pyplot as plt"
