@@ -1,6 +1,6 @@
 """Draw the picture of the whole, once for each lesson, with its part lit: images/loop/.
 
-    python notebooks/draw_loop.py
+python notebooks/draw_loop.py
 """
 
 from pathlib import Path
