@@ -48,7 +48,7 @@ bench: .venv/ready
 	$(BIN)/python tests/bench/bench.py
 
 demo: .venv/ready
-	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg -o demo.png
+	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg -o demo.png --size 512
 
 # KIT is for options of kit.py and of pip download, such as
 # KIT="-d /media/stick/kit --platform win_amd64 --python-version 3.12"

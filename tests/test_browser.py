@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 
 ROOT = IMAGES.parent
 SHOTS = ROOT / "tests" / "screenshots"  # of this run; git ignores them
-NOTEBOOK = "07_play_in_the_studio.ipynb"
+NOTEBOOK = "11_play_in_the_studio.ipynb"
 QUIET = [
     "--no-sandbox",  # for root, in a container
     "--disable-gpu",
@@ -46,7 +46,7 @@ def find_browser(playwright):
 
 @contextmanager
 def jupyterlab(folder, theme):
-    """Serve a copy of notebook 07 and give its address."""
+    """Serve a copy of notebook 11 and give its address."""
     (folder / "notebooks").mkdir(parents=True)
     shutil.copy(ROOT / "notebooks" / NOTEBOOK, folder / "notebooks")
     (folder / "images").symlink_to(IMAGES)

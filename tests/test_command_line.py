@@ -231,12 +231,28 @@ def test_as_large_as_the_photo():
     assert Settings.load("r.json").size == 45
 
 
+def test_large_pictures_are_painted_from_coarse_to_fine():
+    """As long as the first of the sizes has 256 pixels or more."""
+    cheap = ["--content-weight", "0", "--style-weight", "0"]  # no network runs
+    wanted = {"512": 2, "511": 1, "1100": 3, "1100 --steps 2": 2, "512 --scales 1": 1}
+    for options, scales in wanted.items():
+        given = [*PAIR, "--steps", "3", "--size", *options.split(), *cheap]
+        assert main([*given, "-o", "out.png", "--recipe", "r.json", "--yes"]) == 0
+        assert Settings.load("r.json").scales == scales, options
+        os.remove("r.json")
+    Settings(size=600, steps=1).save("r.json")  # a recipe is kept to
+    given = [*PAIR, *cheap, "--recipe", "r.json", "-o", "out.png", "--yes"]
+    assert main(given) == 0
+    assert max(load_image("out.png").shape) == 600
+
+
 def test_help_says_what_every_setting_means(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert "α, how much the photo's content counts, 0 to 1e6. Default: 1.0." in said
     assert "None Default" not in said and "--mix" not in said
+    assert "16 to 4096. Or photo, as it is. Default: 768." in said
     assert "--style-scale" in said and "--also PAINTING[:WEIGHT]" in said
 
 

@@ -145,7 +145,7 @@ class Controls:
         self._layers = {
             name: widgets.FloatSlider(
                 value=weight,
-                max=max(20.0, weight),
+                max=max(20.0, 2 * weight),
                 step=0.5,
                 description=name,
                 orientation="vertical",
