@@ -22,8 +22,7 @@ from .layers import CONTENT_LAYERS, STYLE_LAYERS
 from .pixels import check_mask, fit_mask, resize
 from .vgg import VGG19
 
-# What losses divide by is at least this, or a flat photo would divide by zero. A mean
-# square of features or Gram matrices is 1e-6 or more; photos' TV is 1e-4 to 1e-2.
+# Losses divide by at least this, less than of any picture that is not flat.
 FLOOR, TV_FLOOR = 1e-8, 1e-4
 
 

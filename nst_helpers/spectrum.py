@@ -13,8 +13,8 @@ def spectral_preconditioner(image: Tensor) -> Tensor:
     L-BFGS first treats all variables alike. Pixels are not alike: the loss rises more
     steeply along short waves of brightness than along long ones. (Colours are the other
     way round, if anything, and are left alone.) So variables z are optimised, 0 at
-    first, with pixels x = x₀ + spectral_preconditioner(z): in them a step along the
-    gradient moves broad shapes further than speckle.
+    first, with pixels x = x₀ + spectral_preconditioner(z): a step along the gradient
+    then moves broad shapes further than speckle. Mirrored, no border leaks across.
 
     Args:
         image: (1, 3, H, W).
@@ -27,10 +27,12 @@ def spectral_preconditioner(image: Tensor) -> Tensor:
     """
     height, width = image.shape[2:]
     kind = {"device": image.device, "dtype": image.dtype}
-    down = torch.fft.fftfreq(height, **kind)[:, None]
-    right = torch.fft.rfftfreq(width, **kind)
-    # The mean of the picture counts as its longest wave.
+    down = torch.fft.fftfreq(2 * height, **kind)[:, None]
+    right = torch.fft.rfftfreq(2 * width, **kind)
+    # The mean counts as the longest wave.
     frequency = torch.hypot(down, right).clamp_min(1 / max(height, width))
     grey = image.mean(1, keepdim=True)
-    spectrum = torch.fft.rfft2(grey) * (1 / (4 * frequency)).sqrt()
-    return image - grey + torch.fft.irfft2(spectrum, s=(height, width))
+    mirrored = torch.cat([grey, grey.flip(2)], 2)
+    mirrored = torch.cat([mirrored, mirrored.flip(3)], 3)
+    spectrum = torch.fft.rfft2(mirrored) * (1 / (4 * frequency)).sqrt()
+    return image - grey + torch.fft.irfft2(spectrum)[..., :height, :width]

@@ -70,9 +70,8 @@ class StyleTransfer(Resumable):
         with self._device:
             self._plain_vgg = VGG19(*choices)
         self._vgg, self.precision = accelerate(self._plain_vgg, settings.precision)
-        self._first_precision = self.precision
-        self._seconds, self._evaluations, self.iteration = 0.0, 0, -1
-        self._stopping, self._target = False, None
+        self._seconds, self._evaluations, self._first_precision = 0.0, 0, self.precision
+        self.iteration, self._stopping, self._target = -1, False, None
         self._halvings = settings.halvings_at(0)  # of the size, while coarse to fine
         self._aim(image=first_image(self._photo, painting, self._losses, settings))
 

@@ -16,8 +16,10 @@ def test_each_wave_is_scaled_by_the_root_of_its_length():
     for height, width in SHAPES:
         down, right = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
         for m, n in ((3, 0), (0, 4), (2, 6), (1, 0), (8, 7)):
-            wave = np.cos(2 * np.pi * (m * down / height + n * right / width))
-            length = 1 / np.hypot(m / height, n / width)
+            # Mirrored, it goes on without a break.
+            wave = np.cos(np.pi * m * (down + 0.5) / height)
+            wave = wave * np.cos(np.pi * n * (right + 0.5) / width)
+            length = 2 / np.hypot(m / height, n / width)
             length = min(length, max(height, width))
             image = torch.tensor(wave, dtype=torch.float32).expand(1, 3, -1, -1)
             expected = image * (length / 4) ** 0.5
@@ -44,6 +46,13 @@ def test_it_is_linear_and_symmetric():
         x.requires_grad_()
         (gradient,) = torch.autograd.grad((spectral_preconditioner(x) * y).sum(), x)
         torch.testing.assert_close(gradient, py)
+
+
+def test_no_border_is_carried_over_to_the_other_side():
+    image = torch.zeros(1, 3, 64, 64)
+    image[..., :4] = 1.0
+    moved = spectral_preconditioner(image)
+    assert moved[..., -4:].abs().max() < 0.1 * moved[..., :4].abs().max()
 
 
 def test_the_variables_are_more_equally_stiff_than_pixels(photo, painting, vgg):

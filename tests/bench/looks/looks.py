@@ -1,6 +1,7 @@
 """Paint variants of the defaults, measure them, and make sheets to judge them blind.
 
     python looks.py paint before replicate     # 8 pairs each, and a table of numbers
+    python looks.py contact before             # 8 photos × 4 paintings, one sheet
     python looks.py sheets before replicate    # two pictures a sheet, in both orders
     python looks.py judge one.json another.json     # add what judges answered
     python looks.py tally                      # who won, from judgements.json
@@ -106,6 +107,22 @@ def paint(variants, pairs, size):
         )
 
 
+def contact(variants, size):
+    """Lay 8 photos × 4 paintings out on one sheet for each variant."""
+    photos = sorted(path.stem for path in (IMAGES / "content").glob("*.jpg"))
+    for variant in variants:
+        found = [
+            Image.open(picture_of(variant, (photo, painting), size)).convert("RGB")
+            for photo in photos
+            for painting in PAIRS["contact sheet"]
+        ]
+        sheet = Image.new("RGB", (4 * 410, len(photos) * 280), "white")
+        for k, picture in enumerate(found):
+            picture.thumbnail((400, 270), Image.Resampling.LANCZOS)
+            sheet.paste(picture, (k % 4 * 410, k // 4 * 280))
+        sheet.save(PICTURES / f"contact-{variant.replace(' ', '-')}-{size}.png")
+
+
 def sheets(variants, pairs, size, seed):
     """Lay each pair's two pictures side by side, both ways round, in random order."""
     folder = PICTURES / f"sheets-{seed}"  # a name that tells judges nothing
@@ -158,14 +175,20 @@ def tally():
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("paint", "sheets", "judge", "tally"))
+    parser.add_argument(
+        "what", choices=("paint", "contact", "sheets", "judge", "tally")
+    )
     parser.add_argument("variants", nargs="*", help=", ".join(VARIANTS))
-    parser.add_argument("--of", choices=PAIRS, default="to choose on")
+    parser.add_argument(
+        "--of", choices=("to choose on", "held out", "faces"), default="to choose on"
+    )
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0, help="one for each comparison")
     options = parser.parse_intermixed_args()
     if options.what == "paint":
         paint(options.variants, PAIRS[options.of], options.size)
+    elif options.what == "contact":
+        contact(options.variants, options.size)
     elif options.what == "sheets":
         sheets(options.variants, PAIRS[options.of], options.size, options.seed)
     elif options.what == "judge":
