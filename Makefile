@@ -13,9 +13,9 @@ FIRST := $(firstword $(sort $(wildcard notebooks/*.ipynb)))
 export OMP_WAIT_POLICY ?= PASSIVE
 
 PAINT := $(BIN)/python -m nst_helpers --yes
-GALLERY := temple-van_gogh_village_street_in_auvers cat-cassatt_summertime \
-	coffee-kandinsky_composition_viii coffee-bruegel_harvesters \
-	rocket-van_gogh_village_street_in_auvers
+GALLERY := grace_hopper-hokusai_great_wave lake-kandinsky_composition_viii \
+	cat-morisot_hollyhocks temple-hashiguchi_ducks spices-cassatt_summertime \
+	colosseum-morisot_hollyhocks
 
 LONG := corpus numbers weights disk hostile safety studio bench kit long
 
@@ -59,6 +59,9 @@ notebooks: .venv/ready
 	env -u NST_STEPS $(BIN)/python notebooks/run.py notebooks/*.ipynb notebooks/solutions/*.ipynb
 
 pictures: .venv/ready
+	$(PAINT) images/content/colosseum.jpg \
+		images/style/van_gogh_village_street_in_auvers.jpg \
+		-o images/results/hero.jpg --size 1024
 	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg \
 		-o images/results/cat-hokusai_great_wave.jpg --triptych images/results/triptych.jpg
 	set -e; for pair in $(GALLERY); do $(PAINT) images/content/$${pair%%-*}.jpg \

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-LESSONS = sorted(FOLDER.glob("0[1-6]*.ipynb"))
+LESSONS = sorted(FOLDER.glob("0[0-7]*.ipynb"))
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb")) + sorted(FOLDER.glob("solutions/*.ipynb"))
 LOCAL_PATH = re.compile(r"/(home|root|tmp|Users|work|usr|opt|mnt)/|[A-Z]:\\")
 HEADINGS = ["**You will make**", "**You will learn**", "**You need**"]
-HEADINGS += ["## Recap", "## Exercises"]
+HEADINGS += ["## Quick questions", "## Recap", "## Exercises"]
 HEADINGS += ["**1. Predict.**", "**2. Modify.**", "**3. Implement.**"]
 HEADINGS += ["## References and credits"]
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -42,7 +42,7 @@ def code(path):
 
 
 def test_there_are_notebooks_and_each_lesson_has_solutions():
-    assert len(LESSONS) == 6
+    assert [lesson.name[:2] for lesson in LESSONS] == [f"0{k}" for k in range(8)]
     for lesson in LESSONS:
         assert (FOLDER / "solutions" / lesson.name).exists()
 
@@ -93,6 +93,50 @@ def test_lessons_follow_the_skeleton(lesson):
     predictions = len(re.findall(r"\*(Predict|Question)\.\*", prose))
     assert predictions >= sections - 1  # one section may only point at the code
     assert re.search(r"!\[[^\]]{40,}\]\(\.\./images/results/", prose)
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=name_of)
+def test_what_is_to_be_predicted_is_not_given_away(lesson):
+    """The answer is folded, and so is what is said of it."""
+    cells, folded = json.loads(lesson.read_text(encoding="utf-8"))["cells"], 0
+    for k, cell in enumerate(cells):
+        text = text_of(cell["source"])
+        if cell["cell_type"] == "markdown" and "*Predict.*" in text:
+            later = [
+                is_folded(c) or "What to notice" in text_of(c["source"])
+                for c in cells[k + 1 :]
+            ]
+            answer = cells[k + 1 + later.index(True)]  # whichever comes first
+            assert is_folded(answer), text
+            folded += 1
+        if cell["cell_type"] == "markdown":
+            outside = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+            assert "*What to notice.*" not in outside
+    assert folded >= 3
+
+
+def is_folded(cell):
+    is_hidden = cell["metadata"].get("jupyter", {}).get("outputs_hidden")
+    return is_hidden and "hide-output" in cell["metadata"]["tags"]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=name_of)
+def test_lessons_ask_move_and_show_the_whole(lesson):
+    prose = source_of(lesson, "markdown")
+    questions = prose.split("## Quick questions")[1].split("## Recap")[0]
+    assert questions.count("<details><summary>") == questions.count("</details>") == 3
+    assert f"../images/loop/{lesson.name[:2]}.svg" in prose
+    assert re.search(r"\b(interact|widgets)\b", source_of(lesson, "code"))
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=name_of)
+def test_pictures_say_what_can_be_seen(lesson):
+    told = []
+    for cell in cells_of(lesson, "code"):
+        if re.search(r"\b(show_\w+|film_strip)\(", text_of(cell["source"])):
+            pictures = [o for o in cell["outputs"] if "image/jpeg" in o.get("data", {})]
+            told += [o["metadata"].get("image/jpeg", {}).get("alt") for o in pictures]
+    assert told and all(alt and len(alt) >= 20 for alt in told)
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=name_of)
