@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
-from nst_helpers import VGG19, lessons
+from nst_helpers import VGG19, Settings, StyleTransfer, lessons, stylize
 
 vgg = VGG19()
 
@@ -109,8 +109,50 @@ def armijo(c=1e-4, t_counts=True, slope_counts=True, sign=1):
     return goes_down_enough
 
 
+def paints(**settings):
+    settings = {"style_weight": 1000.0, "steps": 10} | settings
+    return lambda p, q, size: stylize(p, q, Settings(**{"size": size} | settings))
+
+
+def image_of(array, divisor=255.0):
+    return torch.from_numpy(array).permute(2, 0, 1)[None].float() / divisor
+
+
 # check: (the solution, [(a wrong answer, what its hint says)])
 CASES = {
+    "paint_bold": (
+        paints(),
+        [
+            (lambda p, q, size: Settings(), "settings only"),
+            (lambda p, q, size: StyleTransfer(p, q, Settings(size=24)), "whole run"),
+            (lambda p, q, size: p[0], "no picture"),
+            (lambda p, q, size: p, "photo as it was"),
+            (lambda p, q, size: paints()(q, p, size), "swapped"),
+            (paints(size=64), "64 pixels wide"),
+            (paints(style_weight=100.0), "still 100"),
+            (paints(style_weight=100.0, content_weight=1000.0), "content got"),
+            (paints(steps=9), "are the steps 10"),
+            (lambda p, q, size: stylize(p, q, ...), "stops: AttributeError"),
+        ],
+    ),
+    "to_image": (
+        image_of,
+        [
+            (lambda a: image_of(a, 1), "up to 255"),
+            (lambda a: image_of(a, 256), "by 256"),
+            (lambda a: image_of(a)[0], "batch"),
+            (lambda a: torch.from_numpy(a)[None] / 255, "come last"),
+            (
+                lambda a: torch.from_numpy(a).reshape(1, 3, *a.shape[:2]) / 255,
+                "jumbled",
+            ),
+            (lambda a: image_of(a).transpose(2, 3), "Height and width"),
+            (lambda a: image_of(a).flip(1), "Red and blue"),
+            (lambda a: image_of(a // 255), "0 or 1"),
+            (lambda a: image_of(a).double(), "float64"),
+            (lambda a: image_of(a).numpy(), "NumPy array"),
+        ],
+    ),
     "first_layer": (
         lambda x: relu(conv(normalised(x))),
         [
@@ -299,7 +341,7 @@ def check(name, answer):
 
 
 def test_every_check_is_tested():
-    files = [getattr(lessons, f"lesson_0{number}") for number in range(1, 7)]
+    files = [getattr(lessons, f"lesson_0{number}") for number in range(7)]
     written = {name for file in files for name in dir(file) if "check_" in name}
     assert {f"check_{name}" for name in CASES} == written == set(lessons.__all__)
 

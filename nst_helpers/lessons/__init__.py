@@ -4,6 +4,7 @@ Each takes the learner's function and returns one sentence: "Right. …", or wha
 wrong. To know what is wrong, it compares with the answers of likely mistakes.
 """
 
+from .lesson_00 import check_paint_bold, check_to_image
 from .lesson_01 import check_first_layer, check_halve
 from .lesson_02 import check_gram, check_shuffle_each
 from .lesson_03 import check_content_gradient, check_relative
@@ -18,10 +19,12 @@ __all__ = [
     "check_gram",
     "check_halve",
     "check_isotropic",
+    "check_paint_bold",
     "check_relative",
     "check_shifted_gram",
     "check_shuffle_each",
     "check_style",
+    "check_to_image",
     "check_total_loss",
     "check_total_variation",
 ]
