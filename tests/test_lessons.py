@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
 from nst_helpers import VGG19, Settings, StyleTransfer, lessons, stylize
+from nst_helpers.losses import range_loss
 
 vgg = VGG19()
 
@@ -99,6 +100,151 @@ def total(content=1, style=1, tv=1):
         + style * s.style_weight * losses["style"]
         + tv * s.tv_weight * losses["tv"]
     )
+
+
+def picture(bgr, order=(2, 1, 0), by=255, axes=(2, 0, 1)):
+    rgb = torch.from_numpy(bgr)[..., list(order)]
+    return rgb.permute(*axes)[None].float() / by
+
+
+def standardised(bgr):
+    return normalised(picture(bgr))
+
+
+def cut_elsewhere(bgr):
+    height, width, _ = bgr.shape
+    rgb = torch.from_numpy(bgr[..., ::-1].copy())
+    return rgb.view(1, 3, height, width).float() / 255
+
+
+LOUD = Settings().style_layers
+SMALL = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+OTHER = torch.rand(1, 3, 40, 32, generator=torch.Generator().manual_seed(1)) ** 2
+
+
+def rough(x):
+    return (down(x) ** 2).mean() + (right(x) ** 2).mean()
+
+
+def painter(
+    weights=(1, 100, 0.3, 5000),
+    layers=LOUD,
+    gram=gram,
+    by=None,
+    relative_tv=True,
+    seen=lambda x: x,
+    of_content=lambda x: x,
+    of_tv=lambda x: x,
+):
+    """Make a painting_loss, right or wrong."""
+    aim = vgg(SMALL, "conv4_2")["conv4_2"]
+    grams = {n: gram(f) for n, f in vgg(OTHER, layers).items()}
+
+    def painting_loss(x):
+        features = {n: seen(f) for n, f in vgg(x, ["conv4_2", *layers]).items()}
+        style = sum(w * error(gram(features[n]), grams[n]) for n, w in layers.items())
+        four = (
+            error(of_content(features["conv4_2"]), aim),
+            style / (by or sum(layers.values())),
+            rough(of_tv(x)) / (rough(SMALL) if relative_tv else 1),
+            range_loss(x),
+        )
+        return sum(w * loss for w, loss in zip(weights, four, strict=True))
+
+    return painting_loss
+
+
+def evaluate(optimizer, pixels, loss_of, before=(), after=(), zero=True):
+    for spoil in before:
+        spoil(pixels.data)
+    if zero:
+        optimizer.zero_grad()
+    loss = loss_of(pixels)
+    loss.backward()
+    for spoil in after:
+        spoil(pixels)
+    return loss
+
+
+def without_backward(optimizer, pixels, loss_of):
+    return loss_of(pixels)
+
+
+def twice(optimizer, pixels, loss_of):
+    loss_of(pixels)
+    return evaluate(optimizer, pixels, loss_of)
+
+
+def never(optimizer, pixels, loss_of):
+    return 0.0
+
+
+def another(optimizer, pixels, loss_of):
+    optimizer.zero_grad()
+    (3 * loss_of(pixels)).backward()
+    return loss_of(pixels.detach())
+
+
+def returning_the_gradient(optimizer, pixels, loss_of):
+    evaluate(optimizer, pixels, loss_of)
+    return pixels.grad
+
+
+def spoilt(**how):
+    return lambda o, pixels, loss_of: evaluate(o, pixels, loss_of, **how)
+
+
+def paint(
+    start,
+    loss_of,
+    calls,
+    each=10,
+    search="strong_wolfe",
+    turns=None,
+    clone=True,
+    clamp=False,
+    end=lambda x: x.detach().clamp(0, 1),
+    make=torch.optim.LBFGS,
+    **options,
+):
+    pixels = (start.clone() if clone else start).requires_grad_()
+    if make is torch.optim.LBFGS:
+        options = {"max_iter": each, "line_search_fn": search}
+    optimizer = make([pixels], **options)
+    for _ in range(turns or calls):
+        optimizer.step(lambda: evaluate(optimizer, pixels, loss_of))
+        if clamp:
+            pixels.data.clamp_(0, 1)
+    if not clone:
+        start.requires_grad_(False)
+    return end(pixels)
+
+
+def painting_with(**how):
+    return lambda start, loss_of, calls: paint(start, loss_of, calls, **how)
+
+
+def beginning_anew(start, loss_of, calls):
+    for _ in range(calls):
+        picture = paint(start, loss_of, 1)
+    return picture
+
+
+def clamped_all_the_way(start, loss_of, calls):
+    pixels = start.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([pixels], 1, 10, line_search_fn="strong_wolfe")
+
+    def closure():
+        return evaluate(optimizer, pixels, loss_of, before=[lambda x: x.clamp_(0, 1)])
+
+    for _ in range(calls):
+        optimizer.step(closure)
+    return pixels.detach()
+
+
+def shares(losses, weights, power=1, by=None):
+    by = by or losses["total"]
+    return {name: w**power * losses[name] / by for name, w in weights.items()}
 
 
 def armijo(c=1e-4, t_counts=True, slope_counts=True, sign=1):
@@ -301,6 +447,99 @@ CASES = {
             (lambda x: down(x) + right(x), "stops: RuntimeError"),
         ],
     ),
+    "picture": (
+        picture,
+        [
+            (lambda bgr: picture(bgr, (0, 1, 2)), "BGR, the network"),
+            (lambda bgr: picture(bgr, (0, 1, 2), by=1), "exchanged, and the numbers"),
+            (lambda bgr: picture(bgr, by=1), "up to 255: divide by"),
+            (lambda bgr: picture(bgr, by=256), "256"),
+            (lambda bgr: picture(bgr)[0], "first dimension"),
+            (standardised, "VGG19 does that"),
+            (cut_elsewhere, "Colours have become places"),
+            (lambda bgr: picture(bgr, axes=(2, 1, 0)), "Height and width"),
+            (lambda bgr: picture(bgr, axes=(0, 1, 2)), "last dimension: permute"),
+            (lambda bgr: picture(bgr).double(), "float"),
+            (lambda bgr: picture(bgr).numpy(), "from_numpy"),
+            (lambda bgr: torch.from_numpy(bgr[..., ::-1]), "stops: ValueError"),
+        ],
+    ),
+    "painting_loss": (
+        painter(),
+        [
+            (painter((0, 100, 0.3, 5000)), "content is missing"),
+            (painter((1, 0, 0.3, 5000)), "style is missing"),
+            (painter((1, 100, 0, 5000)), "tv is missing"),
+            (painter((1, 100, 0.3, 0)), "range is missing"),
+            (painter((1, 100, 0, 0)), "variation and range are missing"),
+            (painter((0, 0, 0.3, 5000)), "content and style are missing"),
+            (painter((1, 1, 1, 1)), "without their weights"),
+            (painter(gram=lambda f: flat(f) @ flat(f).T), "divisor"),
+            (painter(layers=dict.fromkeys(LOUD, 1.0)), "count alike"),
+            (painter(by=1), "by the sum of its layers' weights.$"),
+            (painter(by=5), "not by their number"),
+            (painter(relative_tv=False), "by the photo's"),
+            (painter(seen=torch.detach), "features are detached"),
+            (painter(of_content=torch.detach), "nothing of content"),
+            (painter(gram=lambda f: gram(f).detach()), "nothing of style"),
+            (painter(of_tv=torch.detach), "nothing of tv"),
+            (lambda x: painter()(x).item(), "no gradient"),
+            (torch.no_grad()(painter()), "no gradient"),
+            (lambda x: painter()(x.flip(1)), "formula"),
+            (lambda x: painter(of_tv=torch.detach)(x.detach() + 0 * x), "gradient is"),
+        ],
+    ),
+    "evaluate": (
+        evaluate,
+        [
+            (spoilt(before=[lambda x: x.clamp_(0, 1)]), "clamp"),
+            (spoilt(before=[lambda x: x.mul_(0.5)]), "have moved"),
+            (spoilt(after=[lambda x: x.grad.zero_()]), "before backward, not after"),
+            (spoilt(zero=False), "twice as long"),
+            (without_backward, "no gradient"),
+            (twice, "2 times"),
+            (never, "never ask"),
+            (another, "times: keep"),
+            (returning_the_gradient, "return the loss"),
+            (spoilt(after=[lambda x: x.grad.mul_(3)]), "gradient is not that"),
+        ],
+    ),
+    "paint": (
+        paint,
+        [
+            (painting_with(clone=False), "clone"),
+            (lambda start, loss_of, calls: start, "never asked"),
+            (painting_with(end=lambda x: x.detach()[0]), "shape"),
+            (painting_with(turns=1), "loop"),
+            (painting_with(each=40), "max_iter=10"),
+            (painting_with(each=1), "max_iter=10"),
+            (clamped_all_the_way, "cut off"),
+            (painting_with(search=None), "strong_wolfe"),
+            (painting_with(clamp=True), "cut off"),
+            (painting_with(make=torch.optim.Adam, lr=0.01), "times; ten"),
+            (painting_with(end=lambda x: x.clamp(0, 1)), "detach"),
+            (painting_with(end=lambda x: x.detach()), "outside"),
+            (painting_with(end=lambda x: 0 * x.detach()), "another picture"),
+            (painting_with(make=torch.optim.SGD, lr=1e-5), "times; ten"),
+            (beginning_anew, "made once"),
+        ],
+    ),
+    "shares": (
+        shares,
+        [
+            (lambda losses, weights: 1.0, "name: share"),
+            (lambda losses, weights: shares(losses, {}) | {"total": 1.0}, "no part of"),
+            (lambda losses, weights: shares(losses, {"style": 100.0}), "content has"),
+            (lambda losses, weights: shares(losses, weights, by=1), "weighted losses"),
+            (lambda losses, weights: shares(losses, weights, power=0), "weights are"),
+            (
+                lambda losses, weights: shares(losses, weights, by=3.5),
+                "without weights",
+            ),
+            (lambda losses, weights: {n: w / 5101.5 for n, w in weights.items()}, "of"),
+            (lambda losses, weights: shares(losses, weights, by=0.52), "percent"),
+        ],
+    ),
     "total_loss": (
         total(),
         [
@@ -336,12 +575,12 @@ CASES = {
 
 
 def check(name, answer):
-    extra = [vgg] if name == "first_layer" else []
+    extra = {"first_layer": [vgg], "painting_loss": [vgg, SMALL, OTHER]}.get(name, [])
     return getattr(lessons, f"check_{name}")(answer, *extra)
 
 
 def test_every_check_is_tested():
-    files = [getattr(lessons, f"lesson_0{number}") for number in range(7)]
+    files = [getattr(lessons, f"lesson_0{number}") for number in range(8)]
     written = {name for file in files for name in dir(file) if "check_" in name}
     assert {f"check_{name}" for name in CASES} == written == set(lessons.__all__)
 

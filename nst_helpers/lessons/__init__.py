@@ -10,17 +10,29 @@ from .lesson_02 import check_gram, check_shuffle_each
 from .lesson_03 import check_content_gradient, check_relative
 from .lesson_04 import check_shifted_gram, check_style
 from .lesson_05 import check_isotropic, check_total_variation
-from .lesson_06 import check_goes_down, check_total_loss
+from .lesson_06 import (
+    check_evaluate,
+    check_goes_down,
+    check_paint,
+    check_painting_loss,
+    check_picture,
+)
+from .lesson_07 import check_shares, check_total_loss
 
 __all__ = [
     "check_content_gradient",
+    "check_evaluate",
     "check_first_layer",
     "check_goes_down",
     "check_gram",
     "check_halve",
     "check_isotropic",
+    "check_paint",
     "check_paint_bold",
+    "check_painting_loss",
+    "check_picture",
     "check_relative",
+    "check_shares",
     "check_shifted_gram",
     "check_shuffle_each",
     "check_style",
