@@ -1,4 +1,4 @@
-"""Kind checks of what a learner wrote in a notebook, one file for each lesson.
+"""Kind checks of what a learner wrote in a notebook, a file or two for each lesson.
 
 Each takes the learner's function and returns one sentence: "Right. …", or what is
 wrong. To know what is wrong, it compares with the answers of likely mistakes.
