@@ -39,7 +39,7 @@ test test-fast: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	NST_STEPS=3 $(BIN)/pytest -n 2 --dist loadfile -m "$(ONLY)" \
-		--nbval-lax --nbval-cell-timeout=300 tests notebooks
+		--nbval-lax --nbval-cell-timeout=300 notebooks tests
 
 test-long: .venv/ready
 	$(BIN)/pytest --hypothesis-profile=long $(LONG:%=tests/test_%.py)
