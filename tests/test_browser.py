@@ -158,6 +158,7 @@ def page(request, tmp_path):
         browser.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", ["dark"], indirect=True)
 def test_the_studio_is_legible_in_the_dark(page):
     page.changed_after(lambda: page.press("Start"))

@@ -131,6 +131,7 @@ def make_kit(course, options=""):
     return call(course, "make", "kit", f"KIT=--find-links ../wheels {options}")
 
 
+@pytest.mark.long
 def test_a_class_sets_up_from_a_kit_without_an_index(course, wheels, tmp_path):
     whole = files_of(course)
     for name in LEFT_AT_HOME:
