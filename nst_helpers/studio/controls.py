@@ -14,7 +14,7 @@ from .gallery import LARGEST, ImagePicker
 from .view import LARGE_SIZES, View, row
 
 SIZES = (64, 96, 128, 160, 192, LARGEST)  # of the preview
-COLOURS = {None: "as painted", "photo": "of the photo", "painting": "of the painting"}
+COLOURS = {"": "as painted", "photo": "of the photo", "painting": "of the painting"}
 FIRST, SECOND = "hokusai great wave", "kandinsky composition viii"
 WIDTHS = dict.fromkeys(("Start", "Pause", "Step", "Stop", "Reset"), 58)  # of buttons
 WIDTHS |= {"Go on from here": 135, "Take home": 90, "Finish": 70}
@@ -118,7 +118,7 @@ class Controls:
         else:  # no layer counts: no style
             said["style_weight"] = 0.0
         said["mix"] = 1 - self._mix.value, self._mix.value
-        said["keep_colors"] = self._colours.value
+        said["keep_colors"] = self._colours.value or None
         return replace(base, size=self._size.value, **said)
 
     def show(self, settings: Settings) -> None:
@@ -137,7 +137,7 @@ class Controls:
         for field, slider in self._weights.items():
             _move(slider, getattr(settings, field))
         _move(self._size, settings.size)
-        self._colours.value = settings.keep_colors
+        self._colours.value = settings.keep_colors or ""
         mix = settings.mix
         self._mix.value = mix[1] / sum(mix) if len(mix) == 2 else 0.0
         for slider in self._layers.values():
