@@ -62,8 +62,6 @@ pictures: .venv/ready
 	$(PAINT) images/content/colosseum.jpg \
 		images/style/van_gogh_village_street_in_auvers.jpg \
 		-o images/results/hero.jpg --size 1024
-	$(PAINT) images/content/cat.jpg images/style/hokusai_great_wave.jpg \
-		-o images/results/cat-hokusai_great_wave.jpg --triptych images/results/triptych.jpg
 	set -e; for pair in $(GALLERY); do $(PAINT) images/content/$${pair%%-*}.jpg \
 		images/style/$${pair#*-}.jpg -o images/results/$$pair.jpg; done
 	$(BIN)/pytest -m browser -k light

@@ -95,7 +95,7 @@ def test_lessons_follow_the_skeleton(lesson):
     assert re.search(r"!\[[^\]]{40,}\]\(\.\./images/results/", prose)
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=name_of)
+@pytest.mark.parametrize("lesson", sorted(FOLDER.glob("*.ipynb")), ids=name_of)
 def test_what_is_to_be_predicted_is_not_given_away(lesson):
     """The answer is folded, and so is what is said of it."""
     cells, folded = json.loads(lesson.read_text(encoding="utf-8"))["cells"], 0
@@ -110,7 +110,7 @@ def test_what_is_to_be_predicted_is_not_given_away(lesson):
         if cell["cell_type"] == "markdown":
             outside = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
             assert "*What to notice.*" not in outside
-    assert folded >= 3
+    assert folded >= (3 if lesson in LESSONS else 1)
 
 
 def is_learners(cell):

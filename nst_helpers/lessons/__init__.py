@@ -14,10 +14,10 @@ from .lesson_06 import (
     check_evaluate,
     check_goes_down,
     check_paint,
-    check_painting_loss,
     check_picture,
 )
 from .lesson_07 import check_shares, check_total_loss
+from .total import check_painting_loss
 
 __all__ = [
     "check_content_gradient",

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from .hints import Hint, call, check, compare, draw
-from .total import check_painting_loss as check_painting_loss
 
 
 @check

@@ -14,7 +14,7 @@ from .gallery import LARGEST, ImagePicker
 from .view import LARGE_SIZES, View, row
 
 SIZES = (64, 96, 128, 160, 192, LARGEST)  # of the preview
-COLOURS = {"": "as painted", "photo": "of the photo", "painting": "of the painting"}
+COLOURS = ("as painted", ""), ("of the photo", "photo"), ("of the painting", "painting")
 FIRST, SECOND = "hokusai great wave", "kandinsky composition viii"
 WIDTHS = dict.fromkeys(("Start", "Pause", "Step", "Stop", "Reset"), 58)  # of buttons
 WIDTHS |= {"Go on from here": 135, "Take home": 90, "Finish": 70}
@@ -83,9 +83,7 @@ class Controls:
             max=1.0, step=0.05, description="mix", readout_format=".0%", **row(310)
         )
         self._colours = widgets.Dropdown(
-            options=[(text, x) for x, text in COLOURS.items()],
-            description="colours",
-            **row(220, 55),
+            options=COLOURS, description="colours", **row(220, 55)
         )
         choices = self._mix, self._size, self._colours, *self._weights.values()
         for slider in choices:

@@ -54,12 +54,10 @@ VARIANTS = {  # one change at a time
     "matched": REPLICATE | {"keep_colors": "painting"},
     "content two layers": REPLICATE | {"content_layers": {"conv3_2": 1, "conv4_2": 1}},
     "large strokes": REPLICATE | {"style_scale": 1.5},
-    "noise": REPLICATE | {"start": "noise"},
     "w256 two": W256 | {"scales": 2},
     "w256 three": W256 | {"scales": 3, "steps": 120},
     "reflect": REFLECT,
     "reflect two": REFLECT | {"scales": 2},
-    "reflect three": REFLECT | {"scales": 3},
 }
 
 
@@ -123,13 +121,15 @@ def contact(variants, size):
         sheet.save(PICTURES / f"contact-{variant.replace(' ', '-')}-{size}.png")
 
 
-def sheets(variants, pairs, size, seed):
+def sheets(variants, of, size, seed):
     """Lay each pair's two pictures side by side, both ways round, in random order."""
     folder = PICTURES / f"sheets-{seed}"  # a name that tells judges nothing
     folder.mkdir(parents=True, exist_ok=True)
-    rounds = [(pair, order) for pair in pairs for order in (variants, variants[::-1])]
+    rounds = [
+        (pair, order) for pair in PAIRS[of] for order in (variants, variants[::-1])
+    ]
     random.Random(seed).shuffle(rounds)
-    key = {"comparison": f"{variants[0]} against {variants[1]}, {size} px"}
+    key = {"comparison": f"{variants[0]} against {variants[1]}, {size} px, {of}"}
     for number, (pair, order) in enumerate(rounds, start=1):
         found = [Image.open(picture_of(v, pair, size)) for v in order]
         scale = 760 / max(found[0].size)
@@ -190,7 +190,7 @@ if __name__ == "__main__":
     elif options.what == "contact":
         contact(options.variants, options.size)
     elif options.what == "sheets":
-        sheets(options.variants, PAIRS[options.of], options.size, options.seed)
+        sheets(options.variants, options.of, options.size, options.seed)
     elif options.what == "judge":
         for answers in options.variants:
             judge(answers, options.seed)
