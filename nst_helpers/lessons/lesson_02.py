@@ -29,6 +29,7 @@ def check_gram(gram: Callable[[Tensor], Tensor]) -> str:
         "You also divided by C: that makes deep layers, which have more channels, "
         "count less.": right / 3,
         "You divided by C, not by H·W.": 20 * right / 3,
+        "You divided by 4, the H·W of the example: each layer has its own.": 5 * right,
         "The matrix compares positions with positions: the channels must be the "
         "rows of F.": flat.T @ flat / 20,
         "That is the sum over positions of each channel squared, one number each: use "

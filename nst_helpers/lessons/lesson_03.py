@@ -67,6 +67,9 @@ def check_content_gradient(gradient: Callable[[Tensor, Tensor], Tensor]) -> str:
         "The 2 from the square is missing.": right / 2,
         "You did not divide by the squared target, summed.": 2 * (x - target),
         "Divide by the sum of the squared target, not by their mean.": right * 60,
+        "Divide by the squared target, summed: you divided each number by its own.": 2
+        * (x - target)
+        / target.square(),
         "That is the loss, one number: the gradient has a number for each "
         "feature.": relative_error(x, target),
     }
