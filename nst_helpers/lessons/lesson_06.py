@@ -95,7 +95,10 @@ def check_evaluate(evaluate: Callable[[Any, Tensor, Callable], Tensor]) -> str:
     if len(asked) > 1:
         raise Hint(f"You compute the loss {len(asked)} times: keep it in a variable.")
     if pixels.grad is None:
-        raise Hint("There is no gradient: loss.backward() computes it.")
+        raise Hint(
+            "There is no gradient: loss.backward() computes it, and zero_grad, which "
+            "throws it away, comes before."
+        )
     if not pixels.grad.any():
         raise Hint("The gradient is all 0: zero_grad comes before backward, not after.")
     right = torch.tensor(2.5625)

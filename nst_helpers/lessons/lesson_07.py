@@ -70,4 +70,4 @@ def check_shares(shares: Callable[[dict, dict], dict]) -> str:
         "Those are percent: leave out the 100.": 100 * right,
     }
     compare([float(answer[name]) for name in weights], right, mistakes)
-    return "They add up to 1, and say who has the word."
+    return "They add up to 1, and tell who has the say."

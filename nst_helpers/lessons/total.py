@@ -107,7 +107,15 @@ def _measure(
     def instead(style: Tensor) -> Tensor:
         return total - parts["style"] + weights["style"] * style
 
-    mistakes = {f"{n} is missing from the sum.": total - parts[n] for n in parts}
+    # Beside the rest, a wrongly scaled tv or range is as good as none.
+    small = {
+        "tv": ", or not divided by the photo's",
+        "range": ", or its weight of 5000 is",
+    }
+    mistakes = {
+        f"{n} is missing from the sum{small.get(n, '')}.": total - parts[n]
+        for n in parts
+    }
     rough = weights["tv"] * total_variation(x)
     mistakes |= {
         "content and style are missing from the sum.": parts["tv"] + parts["range"],
