@@ -1,18 +1,11 @@
 """The studio in a real JupyterLab, in a real browser, with mouse and keyboard."""
 
-import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from conftest import IMAGES
+from pages import QUIET, find_browser, jupyterlab
 from playwright.sync_api import expect, sync_playwright
 
 from nst_helpers import Settings, load_image
@@ -21,66 +14,7 @@ pytestmark = pytest.mark.browser
 
 ROOT = IMAGES.parent
 SHOTS = ROOT / "tests" / "screenshots"  # of this run; git ignores them
-NOTEBOOK = "11_play_in_the_studio.ipynb"
-QUIET = [
-    "--no-sandbox",  # for root, in a container
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-def find_browser(playwright):
-    """Return the path of Chromium or Chrome."""
-    names = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
-    paths = [playwright.chromium.executable_path, *map(shutil.which, names)]
-    for path in paths:
-        if path and Path(path).exists():
-            return path
-    pytest.fail(
-        "no browser: apt-get install chromium, or .venv/bin/playwright install "
-        "chromium; make test-fast leaves these tests out"
-    )
-
-
-@contextmanager
-def jupyterlab(folder, theme):
-    """Serve a copy of notebook 11 and give its address."""
-    (folder / "notebooks").mkdir(parents=True)
-    shutil.copy(ROOT / "notebooks" / NOTEBOOK, folder / "notebooks")
-    (folder / "images").symlink_to(IMAGES)
-    wishes = {"themes": {"theme": theme}, "notification": {"fetchNews": "false"}}
-    for name, wish in wishes.items():
-        file = folder / "settings/@jupyterlab/apputils-extension"
-        file.mkdir(parents=True, exist_ok=True)
-        (file / f"{name}.jupyterlab-settings").write_text(json.dumps(wish))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = {f"JUPYTER_{kind}_DIR": str(folder / kind) for kind in ("CONFIG", "RUNTIME")}
-    own["JUPYTERLAB_SETTINGS_DIR"] = str(folder / "settings")
-    own["JUPYTERLAB_WORKSPACES_DIR"] = str(folder / "workspaces")
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-    command += ["--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
-    command += ["--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"]
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            command, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(120):
-            try:
-                urllib.request.urlopen(f"{address}/api").close()
-                break
-            except OSError:
-                assert server.poll() is None, (folder / "server.log").read_text()
-                time.sleep(0.5)
-        yield f"{address}/lab/tree/notebooks/{NOTEBOOK}?reset"
-    finally:
-        server.terminate()
-        server.wait(30)
+NOTEBOOK = ROOT / "notebooks" / "11_play_in_the_studio.ipynb"
 
 
 class Page:
@@ -138,7 +72,9 @@ def page(request, tmp_path):
     theme = request.param
     with (
         sync_playwright() as playwright,
-        jupyterlab(tmp_path / "lab", f"JupyterLab {theme.title()}") as address,
+        jupyterlab(
+            tmp_path / "lab", NOTEBOOK, f"JupyterLab {theme.title()}"
+        ) as address,
     ):
         browser = playwright.chromium.launch(
             executable_path=find_browser(playwright), args=QUIET

@@ -110,7 +110,7 @@ def test_only_the_studio_knows_widgets():
     for name in FILES:
         heads = {module.split(".")[0] for module in imports(name)}
         if not is_in(name, ["studio"]):
-            assert not heads & {"ipywidgets", "traitlets", "IPython"}, name
+            assert not heads & {"anywidget", "ipywidgets", "traitlets", "IPython"}, name
 
 
 def test_one_module_knows_of_what_is_faster():
