@@ -142,14 +142,16 @@ CELL = f"""
 import json
 import torch
 from IPython.display import display
-from ipywidgets import Button, HBox, Label
+from ipywidgets import Button, HBox, Label, VBox
 from torch.nn.functional import adaptive_avg_pool2d
 from nst_helpers import load_image
 from nst_helpers.studio.brush import Brush
 
 brush, told = Brush(), Label("none")
 told.add_class("told")
-half, other = Button(description="left half"), Button(description="other photo")
+names = "left half", "other photo", "second view"
+half, other, second = buttons = [Button(description=name) for name in names]
+place = VBox([brush])
 
 def tell(_):
     region = brush.region
@@ -161,11 +163,15 @@ def tell(_):
 def paint_half(_):
     brush.region = (torch.arange(256) < 128).float().expand(144, 256)
 
+def hide_or_show(_):
+    place.children = () if place.children else (brush,)
+
 brush.observe(tell, "mask")
+second.on_click(hide_or_show)
 half.on_click(paint_half)
 other.on_click(lambda _: brush.show(load_image("../images/content/cat.jpg")))
 brush.show(load_image("../images/content/lake.jpg", 512))
-display(brush, HBox([half, other]), brush, told)
+display(brush, HBox(buttons), place, told)
 """
 SERVERS = {
     "light": jupyterlab,
@@ -179,11 +185,10 @@ SERVERS = {
 class Page:
     """A notebook with two views of a brush, over a photo of 256 x 144 pixels."""
 
-    def __init__(self, page):
-        self.page = page
+    def __init__(self, page, place):
+        self.page, self.place = page, place
         self.brush = page.locator(".nst-brush").first
         self.canvas = self.brush.locator("canvas")
-        self.stage = self.brush.locator(".nst-brush-stage")
         self.status = self.brush.get_by_role("status")
 
     def press(self, name):
@@ -201,6 +206,17 @@ class Page:
         for place in places[1:]:
             mouse.move(*place, steps=8)
         mouse.up()
+
+    def veils(self):
+        """Return what covers the photo, 0 to 1, in each of the views."""
+        shown = "c => [...c.getContext('2d').getImageData(0, 0, 256, 144).data]"
+        canvases = self.page.locator(".nst-brush canvas").all()
+        data = np.array([canvas.evaluate(shown) for canvas in canvases])
+        return data.reshape(-1, 144, 256, 4)[..., 3] / data[..., 3::4].max()
+
+    def shoot(self):
+        SHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"brush-{self.place}.png")
 
     def set(self, label, value):
         self.brush.get_by_role("slider", name=label).fill(str(value))
@@ -257,12 +273,10 @@ def student(request, tmp_path):
         page.goto(address)
         if request.param != "voila":
             run_cell(page)
-        student = Page(page)
+        student = Page(page, request.param)
         student.canvas.wait_for()
         student.canvas.scroll_into_view_if_needed()
         yield student
-        SHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=SHOTS / f"brush-{request.param}.png")
         browser.close()
 
 
@@ -278,11 +292,7 @@ def test_a_region_is_painted(student, tmp_path):
     sky = stroke((0.2, 0.2), (0.8, 0.2))
     student.drag((0.2, 0.2), (0.8, 0.2))
     student.expect(sky)
-    shown = "c => [...c.getContext('2d').getImageData(0, 0, 256, 144).data]"
-    for view in range(2):  # both show it
-        veil = page.locator(".nst-brush canvas").nth(view).evaluate(shown)
-        veil = np.reshape(veil, (144, 256, 4))[..., 3]
-        assert np.abs(veil / veil.max() - sky).mean() < 0.01
+    assert student.veils() == pytest.approx(np.stack([sky, sky]), abs=0.05)
 
     student.press("Eraser")
     student.set("Size", 20)
@@ -339,6 +349,9 @@ def test_a_region_is_painted(student, tmp_path):
     file.set_input_files(download.value.path())
     student.expect(np.asarray(saved) / 255)
 
+    views = page.locator(".nst-brush")
+    student.press("second view")
+    expect(views).to_have_count(1)
     student.press("left half")  # from Python
     half = nothing + (np.arange(256) < 128)
     student.expect(half)
@@ -349,4 +362,16 @@ def test_a_region_is_painted(student, tmp_path):
     student.press("Brush")
     student.set("Size", 40)
     student.drag((0.7, 0.3), (0.9, 0.8))
-    student.expect(np.maximum(half, stroke((0.7, 0.3), (0.9, 0.8), 40, 0)))
+    both = np.maximum(half, stroke((0.7, 0.3), (0.9, 0.8), 40, 0))
+    student.expect(both)
+    student.press("second view")  # as it is by now
+    expect(views).to_have_count(2)
+    assert student.veils() == pytest.approx(np.stack([both, both]), abs=0.05)
+    student.shoot()
+
+    student.press("other photo")
+    expect(student.status).to_have_text("Nothing painted yet: drag over the photo")
+    expect(student.canvas).to_have_attribute("height", "170")
+    student.drag((0.1, 0.5), (0.9, 0.5))
+    expect(student.status).to_contain_text("Region painted:")
+    expect(page.locator(".told")).not_to_have_text("none")

@@ -4,8 +4,7 @@
 
 const PAUSE = 250; // milliseconds between two masks sent to Python during a stroke
 const HISTORY = 100; // masks that one can go back to
-const VEIL = [255, 0, 140]; // red, green, blue
-const COVER = 0.6; // of the photo, where all is painted
+const VEIL = 0x8c00ff, COVER = 0.5; // blue, green, red; how much of the photo it hides
 const STEP = 4; // pixels of the mask that an arrow key moves the cursor; with Shift: 16
 const ARROWS = { Left: [-1, 0], Right: [1, 0], Up: [0, -1], Down: [0, 1] };
 const KEYS = { " ": "dab", enter: "dab", e: "swap", "[": "smaller", "]": "larger" };
@@ -31,8 +30,7 @@ export default () => {
   let model, width, height, address, timer, sent, told = "", past = [], future = [];
   let mask = new Uint8ClampedArray(); // rounds, and cuts off to 0 ... 255
   let sending = Promise.resolve();
-  const tool = { erase: false, size: 40, soft: 20 };
-  const views = new Set(); // functions that draw one each
+  const tool = { erase: false, size: 40, soft: 20 }, views = new Set(); // draw one each
   const draw = () => views.forEach((view) => view());
 
   function showPhoto() {
@@ -112,8 +110,7 @@ export default () => {
     invert: () => change(mask.map((value) => 255 - value)),
     save: async () => {
       const png = new Blob([await encode(mask, width, height)], { type: "image/png" });
-      const href = URL.createObjectURL(png);
-      const link = document.createElement("a");
+      const link = document.createElement("a"), href = URL.createObjectURL(png);
       Object.assign(link, { href, download: "mask.png" }).click();
     },
   };
@@ -121,9 +118,10 @@ export default () => {
   function render({ el }) {
     el.innerHTML = PAGE;
     el.classList.add("nst-brush");
-    el.dataset.lmSuppressShortcuts = ""; // JupyterLab's own keys rest in here
+    for (const part of el.querySelectorAll("button, input, canvas"))
+      part.dataset.lmSuppressShortcuts = ""; // Jupyter's own keys rest there
     const find = (selector) => el.querySelector(selector);
-    const [canvas, stage] = [find("canvas"), find(".nst-brush-stage")];
+    const canvas = find("canvas"), stage = canvas.parentElement;
     let at = [width / 2, height / 2], pointer; // the cursor; what draws a stroke
 
     function view() {
@@ -131,8 +129,9 @@ export default () => {
       if (!width) return;
       if (find("img").src !== address) find("img").src = address;
       const veil = new ImageData(width, height);
-      mask.forEach((value, i) => veil.data.set([...VEIL, value * COVER], 4 * i));
-      Object.assign(canvas, { width, height });
+      const pixels = new Uint32Array(veil.data.buffer);
+      mask.forEach((value, i) => (pixels[i] = ((value * COVER) << 24) | VEIL));
+      [canvas.width, canvas.height] = [width, height];
       canvas.getContext("2d").putImageData(veil, 0, 0);
       stage.style = `--ratio: ${width / height}; --x: ${at[0] / width};
         --y: ${at[1] / height}; --across: ${tool.size / width}`;
@@ -157,9 +156,10 @@ export default () => {
       paint((at = locate(event)), at);
     };
     canvas.onpointermove = (event) => {
-      const from = at, mine = event.pointerId === pointer;
-      if (mine || pointer === undefined) at = locate(event);
-      mine ? paint(from, at) : view();
+      // A page that scrolls below a resting mouse is no move.
+      const from = at, moved = event.movementX || event.movementY;
+      if (event.pointerId === pointer) paint(from, (at = locate(event)));
+      else if (pointer === undefined && moved) [(at = locate(event)), view()];
     };
     canvas.onlostpointercapture = () => [(pointer = undefined), send()];
     el.onkeydown = (event) => {
@@ -169,9 +169,9 @@ export default () => {
       if (event.target === canvas && !control) act = arrow ? "move" : KEYS[key];
       if (!act) return;
       event.preventDefault();
-      const [dx, dy] = arrow ?? [0, 0], step = event.shiftKey ? 4 * STEP : STEP;
-      const [x, y] = [at[0] + step * dx, at[1] + step * dy];
-      at = [Math.min(width, Math.max(0, x)), Math.min(height, Math.max(0, y))];
+      const step = event.shiftKey ? 4 * STEP : STEP, [dx, dy] = arrow ?? [0, 0];
+      const cut = (x, end) => Math.min(end, Math.max(0, x));
+      at = [cut(at[0] + step * dx, width), cut(at[1] + step * dy, height)];
       acts[act]?.(at);
       draw();
     };

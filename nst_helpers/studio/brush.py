@@ -40,12 +40,10 @@ def _take(sent: Any, brush: "Brush") -> bytes:
 class Brush(anywidget.AnyWidget):
     """Let a region be painted over a photo.
 
-    Observe mask to hear of changes, and read region then.
-
     Attributes:
         photo: a JPEG; set by show.
         shape: (H, W) of the mask: the photo's, the long side 256; set by show.
-        mask: an 8-bit grey PNG of that shape; b"" where nothing is painted.
+        mask: an 8-bit grey PNG of that shape; b"" where nothing is painted. Observe it.
         refusal: why the page's last mask was not taken, in one line; or "".
     """
 
@@ -91,9 +89,9 @@ class Brush(anywidget.AnyWidget):
         if not self.photo:
             raise InputError("a region needs a photo below it: show one first")
         image = region.detach().float().expand(1, 3, *region.shape)
-        pixels, png = to_bytes(stretch(image, *self.shape))[..., 0], io.BytesIO()
-        Image.fromarray(pixels).save(png, "PNG")
-        self.mask = png.getvalue() if pixels.any() else b""
+        pixels, file = to_bytes(stretch(image, *self.shape))[..., 0], io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        self.mask = file.getvalue() if pixels.any() else b""
 
     @traitlets.validate("mask")
     def _check(self, proposal: dict[str, Any]) -> bytes:
