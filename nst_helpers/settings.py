@@ -14,7 +14,7 @@ from .layers import CONTENT_LAYERS, STYLE_LAYERS, LayerWeights
 TERMS = ("content", "style", "tv")  # each has a weight
 COARSE_STEPS = 40  # at most, at each size but the last; more gain nothing there
 RECIPE_VERSION = 1
-RECIPE_BYTES = 100_000  # what is longer is a film, say, and no recipe
+RECIPE_BYTES = 2_000_000  # what is longer is a film, say, and no recipe
 CHOICES = {
     "start": ("content", "noise", "style"),
     "optimizer": ("lbfgs", "adam"),
@@ -222,6 +222,7 @@ class Settings:
             raise InputError(line + "the studio, --recipe or Settings.save") from error
         if not isinstance(recipe, dict):
             raise InputError(f"{name}: not a recipe: it holds no {{name: value}}")
+        recipe.pop("studio", None)  # its record of moves, for itself alone
         version = recipe.pop("version", RECIPE_VERSION)
         if type(version) is not int or version != RECIPE_VERSION:
             raise InputError(

@@ -55,7 +55,7 @@ class Resumable:
             raise InputError("a state of a photo of another shape")
         new = {name: state[name] for name in STATE}
         for name in ("_start", "_accepted"):
-            new[name] = new[name].to(self._device)
+            new[name] = new[name].to(self.device)
         self._aim(_settings=settings, _losses=losses, **new)
         vars(self).update(new)
         if state["optimizer"] and state["weights"] == self._target.weights:

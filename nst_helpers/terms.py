@@ -8,7 +8,14 @@ from torch import Tensor
 from .color import match_colours, recolour
 from .files import InputError, check_number, tell
 from .layers import LayerWeights
-from .losses import ContentLoss, Loss, RangeLoss, StyleLoss, TotalVariationLoss
+from .losses import (
+    ContentLoss,
+    Loss,
+    RangeLoss,
+    StyleLoss,
+    TotalVariationLoss,
+    gram_matrix,
+)
 from .pixels import MIN_SIDE, check_image, fit_inside, resize
 from .settings import Settings
 from .vgg import VGG19
@@ -67,6 +74,16 @@ def _check_losses(losses: Sequence[Loss], settings: Settings) -> tuple[Loss, ...
         if loss.layers:
             LayerWeights(loss.layers, f"the layers of {loss.name}")
     return tuple(losses)
+
+
+def need_float32(losses: Sequence[Loss]) -> bool:
+    """Tell whether some are of one's own: these need not know numbers of 16 bits."""
+    ours = ContentLoss, StyleLoss, TotalVariationLoss, RangeLoss
+    return any(
+        type(loss) not in ours
+        or vars(loss).get("statistic", gram_matrix) != gram_matrix
+        for loss in losses
+    )
 
 
 class Target:

@@ -20,7 +20,7 @@ from .settings import Settings
 from .spectrum import spectral_preconditioner
 from .state import Resumable
 from .step import Step
-from .terms import Target, choose_losses, finish, first_image, fit_photo
+from .terms import Target, choose_losses, finish, first_image, fit_photo, need_float32
 from .vgg import VGG19
 
 
@@ -44,6 +44,7 @@ class StyleTransfer(Resumable):
         iteration: of the last Step; -1 before the first.
         reason: "steps done", "converged", "stopped" or "not finite"; None in the loop.
         precision: of the network's numbers, "float32" or "bfloat16".
+        vgg, device: the network, and where it computes.
 
     Raises:
         InputError: what is no image, cannot be had, has no effect or cannot change in
@@ -64,12 +65,12 @@ class StyleTransfer(Resumable):
         self._photo, painting = as_image(photo, "photo").clone(), as_paintings(painting)
         self._painting, self._settings, self._own_losses = painting, settings, losses
         self._losses = choose_losses(painting, settings, losses)
-        self._device = pick_device(settings.device)
+        self.device = pick_device(settings.device)
         check_memory(self._photo, self._losses, settings)
         choices = settings.weights, settings.pooling, settings.padding, settings.seed
-        with self._device:
+        with self.device:
             self._plain_vgg = VGG19(*choices)
-        self._vgg, self.precision = accelerate(self._plain_vgg, settings.precision)
+        self.vgg, self.precision = accelerate(self._plain_vgg, settings.precision)
         self._seconds, self._evaluations, self._first_precision = 0.0, 0, self.precision
         self.iteration, self._stopping, self._target = -1, False, None
         self._halvings = settings.halvings_at(0)  # of the size, while coarse to fine
@@ -206,23 +207,22 @@ class StyleTransfer(Resumable):
         _start is x₀, _accepted z after the last whole step, _last the last evaluation,
         _best total and picture. All are set at once: Ctrl-C may come at any time.
         """
-        after, vgg = vars(self) | new, self._vgg  # all attributes, as they will be
-        # Losses of one's own need not know of numbers of 16 bits.
-        exact = after["_own_losses"] is not None and self._settings.precision == "auto"
+        after, vgg = vars(self) | new, self.vgg  # all attributes, as they will be
+        exact = need_float32(after["_losses"]) and self._settings.precision == "auto"
         new.setdefault("precision", "float32" if exact else self._first_precision)
         if new["precision"] != self.precision:
             vgg, new["precision"] = accelerate(self._plain_vgg, new["precision"])
         of = (after[name] for name in ("_painting", "_settings", "_halvings"))
-        photo = fit_photo(self._photo, *of).to(self._device)
+        photo = fit_photo(self._photo, *of).to(self.device)
         if image is not None or self._start.shape != photo.shape:
             image = self._picture() if image is None else image.cpu()
             image = stretch(image, *photo.shape[2:])
-            new["_start"] = image.to(self._device).contiguous().clone()
+            new["_start"] = image.to(self.device).contiguous().clone()
             new["_accepted"] = torch.zeros_like(new["_start"])
         new["_best"] = math.inf, self._picture() if image is None else image
         try:
             new["_target"] = Target(vgg, photo, after["_losses"])
-            vars(self).update(new, _vgg=vgg, _last=None, _optimizer=None, reason=None)
+            vars(self).update(new, vgg=vgg, _last=None, _optimizer=None, reason=None)
         except BaseException as error:
             if self._target and not isinstance(error, InputError):
                 self._target.given = None  # half computed: the next step does it anew

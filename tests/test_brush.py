@@ -281,11 +281,8 @@ def student(request, tmp_path):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(
-    "student",
-    ["light", *(pytest.param(x, marks=pytest.mark.long) for x in list(SERVERS)[1:])],
-    indirect=True,
-)
+@pytest.mark.long
+@pytest.mark.parametrize("student", list(SERVERS), indirect=True)
 def test_a_region_is_painted(student, tmp_path):
     page, nothing = student.page, np.zeros((144, 256))
     expect(student.status).to_have_text("Nothing painted yet: drag over the photo")

@@ -24,7 +24,7 @@ def number(text: str) -> int | None:
     return None if text == "photo" else int(text)
 
 
-LARGE = Settings(size=768)  # larger than lessons want it
+LARGE = Settings(size=768, steps=60)  # larger than lessons want it
 MORE = {  # what the command line takes besides
     "keep_colors": {
         "type": lambda text: None if text == "none" else text,

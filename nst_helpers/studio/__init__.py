@@ -6,5 +6,6 @@ that paints.
 """
 
 from .app import Studio
+from .wall import Wall
 
-__all__ = ["Studio"]
+__all__ = ["Studio", "Wall"]

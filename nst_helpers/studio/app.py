@@ -6,98 +6,117 @@ worker's thread writes only what shows, never a slider.
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import ipywidgets as widgets
+import traitlets
 from torch import Tensor
 
-from ..device import check_memory
 from ..files import InputError, check_number
-from ..pixels import resize
-from ..settings import LIMITS, Settings
-from ..terms import choose_losses
+from ..losses import Loss
+from ..settings import FIXED, LIMITS, Settings
+from .brush import Brush
 from .controls import Controls
+from .curves import label
+from .keeper import Keeper
+from .layout import Buttons, arrange
+from .scene import Scene
+from .shelf import Shelf
 from .view import FINISH_STEPS, View
 from .worker import Worker
 
-MACHINE = ("weights", "device", "precision")  # no recipe changes these
-SETTINGS = Settings(size=128, steps=300)  # small: several pictures a second
+SETTINGS = Settings(size=128, steps=300)  # small at first: it grows
 
 
-class Studio(widgets.VBox):
-    """Show the studio: pictures, sliders, buttons, curves and a time line.
+class Studio(Keeper, widgets.VBox):
+    """Show the studio: a picture that is painted while sliders steer it.
 
     Let it be the last line of a cell. The cell returns at once. Start paints
     settings.steps iterations, so a page that is closed leaves nothing that runs for
-    ever; a studio that is opened closes the one before it.
+    ever. Of several studios one paints at a time.
 
     Args:
         images: a folder with content/ and style/ in it. Files that are no pictures are
             left out, and the studio names them.
-        settings: where the sliders stand at first. A long side of 128 pixels gives
-            several pictures a second on 2 cores.
+        settings: where the sliders stand at first.
+        extra: losses of one's own; each has a slider for its weight.
+        grows: the picture begins in the size that the settings say, and grows as far as
+            this computer paints several a second; else it stays so.
 
     Attributes:
+        settings: what the sliders say; assign others to move them. A trait, to observe.
+        image: the picture shown, (1, 3, H, W) in [0, 1]; None before the first. A trait
+            that the worker's thread sets.
+        running: whether it paints. A trait, as image.
         worker: the Worker behind it.
 
     Raises:
-        InputError: no pictures there.
+        InputError: no pictures there. Or, when settings are assigned, what cannot
+            change in mid-run (after reset it can), or too small a size.
     """
 
+    settings = traitlets.Instance(Settings)
+    image = traitlets.Instance(Tensor, allow_none=True)
+    running = traitlets.Bool(False)
     worker: Worker | None = None
 
     def __init__(
-        self, images: str | Path = "../images", settings: Settings = SETTINGS
+        self,
+        images: str | Path = "../images",
+        settings: Settings = SETTINGS,
+        extra: Sequence[Loss] = (),
+        grows: bool = True,
     ) -> None:
         self._first = self._base = settings
-        self._stopped = False  # so Start begins anew
+        self._grows = grows
+        self._weights = {loss.name: loss.weight for loss in extra}
+        self._loading = True  # code moves everything: nothing is handed on
         self._sending = threading.Lock()
-        self._view = View()
+        self._photo: Tensor | None = None  # that the brush shows
+        self._view, self._buttons, self._brush = View(), Buttons(), Brush()
+        self._shelf = Shelf(lambda kept: self._try(lambda: self._go_back(kept)))
         self._controls = Controls(
             Path(os.path.expanduser(images)),
             settings,
+            extra,
             on_photo=lambda: self._try(self._begin),
-            on_painting=lambda: self._try(self._repaint),
             on_change=lambda: self._try(self._change),
-            on_refuse=self._refuse,
+            on_refuse=self._view.refuse,
         )
-        rows = self._controls.arrange(self._view)
-        super().__init__(rows, layout={"max_width": "1120px"})
+        self.worker = self._view.worker = Worker(self._follow, extra)
+        parts = self._controls, self._buttons, self._brush, self._shelf
+        super().__init__(arrange(self._view, *parts))
         self.add_class("nst-studio")
         self._connect()
-        for thread in threading.enumerate():
-            if isinstance(thread, Worker):
-                thread.close()
-        self.worker = self._view.worker = Worker(self._view.follow)
+        self._controls.let_grow(grows)
+        self.settings, self._loading = self._controls.settings(settings), False
         self._try(self._begin)
         pickers = self._controls.photo, self._controls.painting
         if left_out := ". ".join(p.left_out for p in pickers if p.left_out):
-            self._refuse(left_out)
+            self._view.refuse(left_out)
 
-    @property
-    def settings(self) -> Settings:
-        """What the sliders say; assign others to move them.
+    @traitlets.validate("settings")
+    def _check_settings(self, proposal: dict) -> Settings:
+        """Refuse, whole, what cannot be painted."""
+        settings = proposal["value"]
+        if not self._loading:
+            newest = self.worker.painting.newest
+            if newest and newest.iteration:
+                self._base.check_change(settings)
+            replace(self._scene(), settings=settings).check()
+        return settings
 
-        Raises:
-            InputError: all three weights are 0. Or, when assigned, what cannot change
-                in mid-run (after Stop it can), or too small a size.
-        """
-        return self._controls.settings(self._base)
-
-    @settings.setter
-    def settings(self, settings: Settings) -> None:
-        if not self._stopped:
-            self._base.check_change(settings)
-        self._check_size(settings)
-        self._move_sliders(settings)
-        self._try(self._change)
-
-    @property
-    def image(self) -> Tensor | None:
-        """The picture shown, (1, 3, H, W) in [0, 1]; None before the first."""
-        return self._view.image
+    @traitlets.observe("settings")
+    def _move_sliders(self, change: dict) -> None:
+        """Put the sliders where settings have them, and go on with what they say."""
+        if self._loading:
+            return
+        old, self._base = self._base, change["new"]
+        self._controls.show(self._base)
+        anew = any(getattr(old, name) != getattr(self._base, name) for name in FIXED)
+        self._try(self._begin if anew else self._change)
 
     def paint(self, steps: int) -> None:
         """Do what Start does, for so many steps, and wait for the end.
@@ -109,14 +128,20 @@ class Studio(widgets.VBox):
             InputError: no such number, or the error that ended it.
         """
         check_number("steps", steps, *LIMITS["steps"])
-        self._start(steps)
+        self._paint(steps)
         self.worker.wait()
         if self.worker.error:
             raise InputError(self.worker.error)
 
     def reset(self) -> None:
         """Bring the photo back, and the sliders to where they first stood; rest."""
-        self._restart(self._first)
+        self._base = self._first
+        self._controls.show(self._first, self._weights)
+        self._controls.let_grow(self._grows)
+        with self._by_code():
+            self._brush.region = None
+            self.settings = self._controls.settings(self._first)
+        self._begin()
 
     def close(self) -> None:
         """End the thread and take the studio off the page."""
@@ -128,21 +153,25 @@ class Studio(widgets.VBox):
         super().close()
 
     def _connect(self) -> None:
-        """Let the buttons act."""
+        """Let buttons and pickers act."""
+        view, buttons = self._view, self._buttons
         actions = {
-            "Start": lambda: self._start(self._base.steps),
-            "Pause": lambda: self.worker.rest(),
-            "Step": lambda: self._start(1),
-            "Stop": self._stop,
-            "Reset": self.reset,
-            "Go on from here": self._resume,
-            "Take home": self._view.offer_downloads,
-            "Finish": lambda: self._paint(FINISH_STEPS, self._view.large.value),
+            buttons.start: self._toggle,
+            buttons.step: lambda: self._paint(1),
+            buttons.anew: self._begin,
+            buttons.go_back: lambda: self._go_back(self._now()),
+            buttons.keep: self._keep,
+            buttons.finish: lambda: self._paint(FINISH_STEPS, view.large.value),
+            buttons.take: self._take_home,
         }
-        for name, action in actions.items():
-            button = self._controls.buttons[name]
+        for button, action in actions.items():
             button.on_click(lambda _, action=action: self._try(action))
-        self._controls.recipe.observe(self._read_recipes, "value")
+        buttons.recipe.observe(self._read_uploads, "value")
+        self._brush.observe(lambda _: self._try(self._change), "mask")
+        view.time.observe(lambda _: self._tell(), "value")
+        names = "content", "style", "style 2", "tv", *self._weights
+        view.pull.options = [("nobody", ""), *((label(name), name) for name in names)]
+        view.pull.observe(lambda change: self.worker.watch(change["new"]), "value")
 
     def _try(self, action: Callable[[], None]) -> None:
         """Do what a hand asks for, or show in one line why not."""
@@ -150,93 +179,67 @@ class Studio(widgets.VBox):
         try:
             action()
         except InputError as error:
-            self._refuse(str(error))
+            self._view.refuse(str(error))
 
-    def _refuse(self, refusal: str) -> None:
-        """Show why something was not done."""
-        # A file's name may hold bytes that no page can show.
-        self._view.refusal = refusal.encode(errors="replace").decode()
-        self._view.show()
+    def _follow(self) -> None:
+        """Show what the worker did, and tell whoever observes."""
+        self._view.follow()
+        self._buttons.start.description = "Pause" if self.worker.left else "Start"
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell whoever observes what is shown."""
+        moment, self.running = self._view.moment, self.worker.left > 0
+        self.image = moment and moment.image
+
+    def _scene(self) -> Scene:
+        """Gather what the controls say; refused: all weights at 0."""
+        controls, settings = self._controls, self._controls.settings(self._base)
+        extra = {name: slider.value for name, slider in controls.extras.items()}
+        chosen = controls.photo.chosen, controls.paintings
+        return Scene(*chosen, settings, self._brush.region, extra)
 
     def _begin(self) -> None:
-        """Begin a new run with the pictures chosen; one that paints goes on."""
-        settings = self.settings  # may be refused: before anything changes
-        photo, paintings = self._controls.photo.image, self._controls.paintings
-        self._view.show_original("photo", photo)
-        self._view.show_original("painting", paintings[0])
-        self.worker.begin(photo, paintings, settings)
-        self._stopped, self._view.refusal = False, ""
-        self._view.time.value = 100
-
-    def _repaint(self) -> None:
-        """Go on with the paintings chosen."""
-        paintings = self._controls.paintings
-        self._view.show_original("painting", paintings[0])
-        self.worker.change_paintings(paintings)
+        """Begin a new run with what is chosen, and rest."""
+        scene = self._scene()  # may be refused: before anything changes
+        if self._photo is not scene.photo.image:  # another one has no region yet
+            scene = replace(scene, region=None)
+            self._show_photo(scene)
+        self._view.refusal = ""
+        self._view.release()
+        self._show_originals(scene)
+        self.worker.begin(scene, self._controls.grows)
+        self._view.say("Loading …")
 
     def _change(self) -> None:
-        """Go on with what the sliders say."""
+        """Go on with what the controls say."""
+        if self._loading:
+            return
         with self._sending:  # an older reading of them must not be sent last
-            self.worker.change_settings(self.settings)
+            scene = self._scene()
+            self._show_originals(scene)
+            self.worker.change(scene, self._controls.grows)
+        with self._by_code():
+            self.settings = scene.settings
+        if self.worker.left:
+            self._view.say("Bends from the next iteration on.")
 
-    def _check_size(self, settings: Settings) -> None:
-        """Refuse settings, whole, if a picture gets too small, or too large."""
-        photo, paintings = self._controls.photo.image, self._controls.paintings
-        resize(photo, settings.size, "the photo")
-        for painting in paintings:
-            resize(painting, settings.size, "the painting", settings.style_scale)
-        check_memory(photo, choose_losses(paintings, settings), settings)
+    def _toggle(self) -> None:
+        """Start, or pause."""
+        if self.worker.left:
+            self.worker.rest()
+        else:
+            self._paint(self._base.steps)
 
-    def _move_sliders(self, settings: Settings) -> None:
-        """Put the sliders where settings have them."""
-        self._base = settings
-        self._controls.show(settings)
-
-    def _start(self, steps: int) -> None:
-        """Begin anew if the last run was stopped, and paint."""
-        if self._stopped:
-            self._begin()
-        self._paint(steps)
-
-    def _paint(
-        self, steps: int, size: int | None = None, image: Tensor | None = None
-    ) -> None:
-        """Paint, and follow it on the time line."""
-        self._view.refusal, self._view.time.value = "", 100
-        self.worker.paint(steps, size, image)
-
-    def _stop(self) -> None:
-        """End the run; its pictures stay."""
-        self._stopped = True
-        self.worker.stop()
-
-    def _restart(self, settings: Settings) -> None:
-        """Move the sliders, bring the photo back, and rest."""
-        self._move_sliders(settings)
-        self.worker.rest()
-        self._begin()
-
-    def _resume(self) -> None:
-        """Go on from the moment shown."""
-        step = self._view.moment
-        if step:
-            self._stopped = False
-            self._paint(self._base.steps, image=step.image)
-
-    def _read_recipes(self, change: dict) -> None:
-        """Take up the recipe chosen."""
-        for file in change["new"]:
-            self._try(lambda file=file: self._read_recipe(file))
-        self._controls.recipe.value = ()  # so that the same file may be chosen again
-
-    def _read_recipe(self, file: dict) -> None:
-        """Begin anew with what a recipe says."""
-        recipe = Settings.from_json(bytes(file["content"]), file["name"])
-        # What suits its author's computer need not suit this one.
-        here = {name: getattr(self._base, name) for name in MACHINE}
-        recipe = replace(recipe, **here)
-        self._check_size(recipe)
-        self._restart(recipe)
+    def _paint(self, steps: int, size: int | None = None) -> None:
+        """Paint, and follow it on the time line; other studios rest."""
+        for thread in threading.enumerate():
+            if isinstance(thread, Worker) and thread is not self.worker:
+                thread.give_way()
+        self._view.refusal = ""
+        self._view.release()
+        self.worker.paint(steps, size)
+        self._view.say("Starting …")
 
 
 def _parts(widget: widgets.Widget) -> list[widgets.Widget]:

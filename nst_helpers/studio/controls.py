@@ -1,42 +1,43 @@
-"""The studio's widgets: what each is, where it stands, and what the sliders say."""
+"""The studio's sliders: what each is, and what they say."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import ipywidgets as widgets
-from torch import Tensor
 
 from ..files import InputError
+from ..losses import Loss
 from ..settings import TERMS, Settings
 from .curves import label
-from .gallery import LARGEST, ImagePicker
-from .view import LARGE_SIZES, View, row
+from .gallery import ImagePicker
+from .pace import SIZES
+from .scene import Named, Scene
+from .view import LARGE_SIZES
 
-SIZES = (64, 96, 128, 160, 192, LARGEST)  # of the preview
 COLOURS = ("as painted", ""), ("of the photo", "photo"), ("of the painting", "painting")
 FIRST, SECOND = "hokusai great wave", "kandinsky composition viii"
-WIDTHS = dict.fromkeys(("Start", "Pause", "Step", "Stop", "Reset"), 58)  # of buttons
-WIDTHS |= {"Go on from here": 135, "Take home": 90, "Finish": 70}
-CSS = Path(__file__).with_name("studio.css").read_text(encoding="utf-8")
+ITSELF = ("by itself", 0)  # the size
 
 
 class Controls:
-    """Make the studio's widgets, but for those of the view, and arrange them all.
+    """Make the widgets that a scene is chosen by.
 
     Args:
         images: a folder with content/ and style/ in it.
         settings: where the sliders stand at first.
+        extra: losses of one's own; each gets a slider.
         on_photo: called when another photo is chosen.
-        on_painting: called when another painting is chosen.
-        on_change: called when a slider is moved.
+        on_change: called when anything else is changed.
         on_refuse: called with a line when a choice or an upload is no picture.
 
     Attributes:
-        photo: picker of the photo.
-        painting: picker of the painting.
-        buttons: {what it says: widget}.
-        recipe: widget to upload one.
+        photo, painting: pickers.
+        second: chooses the second painting.
+        weights: {setting: slider}.
+        extras: {name of a loss of one's own: slider}.
+        mix, size, colours: the other choices.
+        equaliser: one slider for each style layer.
 
     Raises:
         InputError: no pictures there.
@@ -46,14 +47,14 @@ class Controls:
         self,
         images: Path,
         settings: Settings,
+        extra: Sequence[Loss],
         on_photo: Callable[[], None],
-        on_painting: Callable[[], None],
         on_change: Callable[[], None],
         on_refuse: Callable[[str], None],
     ) -> None:
-        self._on_painting, self._on_change = on_painting, on_change
-        self._on_refuse = on_refuse
+        self._on_change, self._on_refuse = on_change, on_refuse
         self._quiet = False  # code moves the sliders: nothing is called
+        self._first_size = settings.size
         size = LARGE_SIZES[-1]
         self.photo = ImagePicker(
             "photo", images / "content", "cat", size, on_photo, on_refuse
@@ -61,69 +62,60 @@ class Controls:
         self.painting = ImagePicker(
             "painting", images / "style", FIRST, size, self._choose, on_refuse
         )
-        self._second = widgets.Dropdown(description="mixed with", **row(310))
+        self.second = widgets.Dropdown(description="second painting")
         self._offer_second(SECOND)
-        self._second_image = self.painting.load(self._second.value)
-        self._second.observe(self._choose_second, "value")
-        self._weights = {
-            f"{name}_weight": widgets.SelectionSlider(
-                options=_plain(_around(getattr(Settings(), f"{name}_weight"))),
-                description=label(name),
-                **row(304, 98),
-            )
-            for name in TERMS
+        self._second_image = self.painting.load(self.second.value)
+        self.second.observe(self._choose_second, "value")
+        defaults = {f"{term}_weight": term for term in TERMS}
+        self.weights = {
+            field: _weight(label(term), getattr(Settings(), field))
+            for field, term in defaults.items()
         }
-        self._size = widgets.SelectionSlider(
-            options=_plain(SIZES),
-            description="size (px)",
-            continuous_update=False,  # each change of size blurs a little
-            **row(304, 98),
+        self.extras = {loss.name: _weight(loss.name, loss.weight) for loss in extra}
+        self.size = widgets.Dropdown(
+            options=[ITSELF, *((f"{size} px", size) for size in SIZES)],
+            description="size",
         )
-        self._mix = widgets.FloatSlider(
-            max=1.0, step=0.05, description="mix", readout_format=".0%", **row(310)
+        self.mix = widgets.FloatSlider(
+            max=1.0, step=0.05, description="mix", readout_format=".0%"
         )
-        self._colours = widgets.Dropdown(
-            options=COLOURS, description="colours", **row(220, 55)
-        )
-        choices = self._mix, self._size, self._colours, *self._weights.values()
-        for slider in choices:
-            slider.observe(self._change, "value")
-        self._layers, self._equaliser = {}, widgets.HBox()
+        self.colours = widgets.Dropdown(options=COLOURS, description="colours")
+        others = *self.weights.values(), *self.extras.values()
+        for choice in (self.mix, self.size, self.colours, *others):
+            choice.observe(self._change, "value")
+        self._layers, self.equaliser = {}, widgets.HBox()
         self.show(settings)
-        self.buttons = {
-            name: widgets.Button(description=name, layout={"width": f"{width}px"})
-            for name, width in WIDTHS.items()
-        }
-        self.buttons["Start"].button_style = "success"
-        self.recipe = widgets.FileUpload(
-            accept=".json",
-            description="load recipe",
-            tooltip="Move the sliders to where a classmate's recipe has them",
-            layout={"width": "150px"},
-        )
 
     @property
-    def paintings(self) -> list[Tensor]:
-        """The two chosen, each (1, 3, H, W) in [0, 1]."""
-        return [self.painting.image, self._second_image]
+    def paintings(self) -> tuple[Named, Named]:
+        """The two chosen."""
+        return self.painting.chosen, Named(self.second.value, self._second_image)
+
+    @property
+    def grows(self) -> bool:
+        """Whether the picture chooses its size by itself."""
+        return not self.size.value
 
     def settings(self, base: Settings) -> Settings:
         """Read the sliders; base gives the rest. All weights at 0: an InputError."""
-        said = {field: slider.value for field, slider in self._weights.items()}
+        said = {field: slider.value for field, slider in self.weights.items()}
         layers = {name: slider.value for name, slider in self._layers.items()}
         if any(layers.values()):
             said["style_layers"] = layers
         else:  # no layer counts: no style
             said["style_weight"] = 0.0
-        said["mix"] = 1 - self._mix.value, self._mix.value
-        said["keep_colors"] = self._colours.value or None
-        return replace(base, size=self._size.value, **said)
+        said["mix"] = 1 - self.mix.value, self.mix.value
+        said["keep_colors"] = self.colours.value or None
+        return replace(base, size=self.size.value or self._first_size, **said)
 
-    def show(self, settings: Settings) -> None:
+    def show(self, settings: Settings, extra: dict[str, float] | None = None) -> None:
         """Put the sliders where settings have them, without calling on_change.
+
+        Another size than the one that the studio began with is kept as it is.
 
         Args:
             settings: of a run.
+            extra: {name: weight} of losses of one's own.
 
         Raises:
             InputError: they mix more than two paintings.
@@ -132,12 +124,50 @@ class Controls:
             count = len(settings.mix)
             raise InputError(f"the studio mixes two paintings, not {count}")
         self._quiet = True
-        for field, slider in self._weights.items():
+        for field, slider in self.weights.items():
             _move(slider, getattr(settings, field))
-        _move(self._size, settings.size)
-        self._colours.value = settings.keep_colors or ""
+        for name, weight in (extra or {}).items():
+            if name in self.extras:
+                _move(self.extras[name], weight)
+        if settings.size != self._first_size or self.size.value:
+            self._choose_size(settings.size)
+        self.colours.value = settings.keep_colors or ""
         mix = settings.mix
-        self._mix.value = mix[1] / sum(mix) if len(mix) == 2 else 0.0
+        self.mix.value = mix[1] / sum(mix) if len(mix) == 2 else 0.0
+        if dict(settings.style_layers) != {n: s.value for n, s in self._layers.items()}:
+            self._show_layers(settings.style_layers)
+        self._quiet = False
+
+    def show_scene(self, scene: Scene) -> None:
+        """Put everything where a scene has it, without calling on_change.
+
+        Args:
+            scene: with pictures of these pickers.
+        """
+        self.photo.choose(scene.photo.name)
+        first, second = scene.paintings
+        self.painting.choose(first.name)
+        self._offer_second(second.name)
+        self._second_image = second.image
+        size = scene.settings.size if self.size.value else self._first_size
+        self.show(replace(scene.settings, size=size), dict(scene.extra))
+
+    def let_grow(self, grows: bool) -> None:
+        """Let the picture grow by itself, or stay in its first size; tell nobody."""
+        self._quiet = True
+        self._choose_size(0 if grows else self._first_size)
+        self._quiet = False
+
+    def _choose_size(self, size: int) -> None:
+        """Choose a size, one of the list or not; 0 is that it grows."""
+        if size not in (value for _, value in self.size.options):
+            _, *sizes = self.size.options
+            sizes = sorted([*sizes, (f"{size} px", size)], key=lambda pair: pair[1])
+            self.size.options = [ITSELF, *sizes]
+        self.size.value = size
+
+    def _show_layers(self, layers: dict[str, float]) -> None:
+        """Make a slider for each style layer."""
         for slider in self._layers.values():
             slider.close()
         self._layers = {
@@ -148,56 +178,12 @@ class Controls:
                 description=name,
                 orientation="vertical",
                 readout_format=".3g",
-                layout={"width": "56px", "height": "150px"},
             )
-            for name, weight in settings.style_layers.items()
+            for name, weight in layers.items()
         }
         for slider in self._layers.values():
             slider.observe(self._change, "value")
-        self._equaliser.children = list(self._layers.values())
-        self._quiet = False
-
-    def arrange(self, view: View) -> list[widgets.Widget]:
-        """Put all widgets in their places.
-
-        Args:
-            view: has the others.
-
-        Returns:
-            What stands below each other.
-        """
-        *playing, resume, download, finish = self.buttons.values()
-        left = _column(
-            310,
-            *self._weights.values(),
-            widgets.HTML("How much each style layer counts"),
-            self._equaliser,
-            self._size,
-            widgets.HBox(playing),
-            view.status,
-        )
-        middle = _column(
-            440,
-            view.result,
-            view.progress,
-            widgets.HBox([view.time, resume]),
-            _wrapped(view.compare, self._colours),
-        )
-        right = _column(
-            350,
-            view.originals,
-            view.curves,
-            widgets.HBox([view.large, finish, view.estimate]),
-            widgets.HBox([download, self.recipe]),
-            view.links,
-        )
-        mixing = widgets.VBox([self._second, self._mix])
-        top = _wrapped(self.photo, self.painting, mixing)
-        main = _wrapped(left, middle, right)
-        for columns in (top, main):
-            columns.add_class("nst-columns")
-        style = widgets.HTML(f"<style>{CSS}</style>", layout={"display": "none"})
-        return [style, top, view.alert, main]
+        self.equaliser.children = list(self._layers.values())
 
     def _change(self, _: dict) -> None:
         """Hand a slider's move on."""
@@ -206,9 +192,9 @@ class Controls:
 
     def _choose(self) -> None:
         """Hand a choice of painting on; it may be a new one."""
-        if list(self._second.options) != self.painting.names:
-            self._offer_second(self._second.value)
-        self._on_painting()
+        if list(self.second.options) != self.painting.names:
+            self._offer_second(self.second.value)
+        self._on_change()
 
     def _choose_second(self, change: dict) -> None:
         """Hand a choice on; or go back to the one before, if its file is gone."""
@@ -220,30 +206,22 @@ class Controls:
             self._offer_second(change["old"])
             self._on_refuse(str(error))
         else:
-            self._on_painting()
+            self._on_change()
 
     def _offer_second(self, name: str) -> None:
-        """List the paintings that can be mixed in."""
+        """List the paintings, one of them chosen."""
         names, self._quiet = self.painting.names, True
-        self._second.options = names
-        self._second.value = name if name in names else names[-1]
+        self.second.options = names
+        self.second.value = name if name in names else names[-1]
         self._quiet = False
 
 
-def _column(width: int, *parts: widgets.Widget) -> widgets.VBox:
-    """Put widgets below each other."""
-    return widgets.VBox(parts, layout={"width": f"{width}px"})
-
-
-def _wrapped(*parts: widgets.Widget) -> widgets.HBox:
-    """Put widgets beside each other, in more than one row where the page is narrow."""
-    return widgets.HBox(parts, layout={"flex_flow": "row wrap"})
-
-
-def _around(middle: float) -> list[float]:
-    """List 0 and a hundredth to a hundredfold of a weight, ten to each power of ten."""
-    steps = (float(f"{middle * 10 ** (k / 10):.2g}") for k in range(-20, 21))
-    return [0.0, *steps]
+def _weight(name: str, middle: float) -> widgets.SelectionSlider:
+    """Make a slider from a hundredth to a hundredfold of a weight, and 0."""
+    steps = (float(f"{(middle or 1) * 10 ** (k / 10):.2g}") for k in range(-20, 21))
+    slider = widgets.SelectionSlider(options=_plain([0.0, *steps]), description=name)
+    _move(slider, middle)
+    return slider
 
 
 def _plain(values: Sequence[float]) -> list[tuple[str, float]]:

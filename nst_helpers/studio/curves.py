@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ..plots import LOSS_LINES, OTHER_COLOURS
-from ..step import Step
+from .painting import Moment
 
-WIDTH, HEIGHT = 348, 112  # of the drawing, in pixels
-LEFT, RIGHT, TOP, BOTTOM = 40, 200, 8, 104  # of the frame in it
+WIDTH, HEIGHT = 256, 96  # of the drawing, in pixels
+LEFT, RIGHT, TOP, BOTTOM = 38, 116, 8, 88  # of the frame in it
 DASHES = {"-": "", "--": "6 3", "-.": "6 2 1 2", ":": "1 3"}
 
 
@@ -17,7 +17,7 @@ def label(name: str) -> str:
     """Write a loss's name out.
 
     Args:
-        name: key in Step.losses.
+        name: key in Moment.losses.
 
     Returns:
         The name, for people.
@@ -25,7 +25,7 @@ def label(name: str) -> str:
     return "total variation" if name == "tv" else name
 
 
-def loss_names(steps: Iterable[Step]) -> list[str]:
+def loss_names(steps: Iterable[Moment]) -> list[str]:
     """List the losses of steps, as they come.
 
     Args:
@@ -38,12 +38,15 @@ def loss_names(steps: Iterable[Step]) -> list[str]:
     return [name for name in names if name not in ("range", "total")]
 
 
-def draw_losses(steps: Sequence[Step], restarts: Sequence[int] = ()) -> str:
+def draw_losses(
+    steps: Sequence[Moment], restarts: Sequence[int] = (), cursor: int | None = None
+) -> str:
     """Draw each loss against the iteration, on a logarithmic scale.
 
     Args:
         steps: of one run, in order, one or more.
         restarts: iterations to mark with a dotted line.
+        cursor: iteration to mark with a line through; or None.
 
     Returns:
         SVG.
@@ -62,7 +65,7 @@ def draw_losses(steps: Sequence[Step], restarts: Sequence[int] = ()) -> str:
         parts += [
             f'<text x="{LEFT - 4}" y="{y + 4}" text-anchor="end">{10.0**power:g}</text>'
         ]
-    parts += _marks(steps, restarts)
+    parts += _marks(steps, restarts, cursor)
     lines = _lines(names)
     for name, row, y in zip(names, logs.T, _legend(names), strict=True):
         colour, dashes = lines[name]
@@ -76,12 +79,15 @@ def draw_losses(steps: Sequence[Step], restarts: Sequence[int] = ()) -> str:
     return _svg(parts, "The losses against the iteration, on a logarithmic scale")
 
 
-def draw_shares(steps: Sequence[Step], restarts: Sequence[int] = ()) -> str:
+def draw_shares(
+    steps: Sequence[Moment], restarts: Sequence[int] = (), cursor: int | None = None
+) -> str:
     """Draw how much of the weighted sum each loss makes up, against the iteration.
 
     Args:
         steps: of one run, in order, one or more.
         restarts: iterations to mark with a dotted line.
+        cursor: iteration to mark with a line through; or None.
 
     Returns:
         SVG.
@@ -104,7 +110,7 @@ def draw_shares(steps: Sequence[Step], restarts: Sequence[int] = ()) -> str:
             f'<rect x="{RIGHT + 6}" y="{y - 5}" width="10" height="10" '
             f'fill="{colour}"/><text x="{RIGHT + 20}" y="{y + 4}">{share}</text>'
         ]
-    parts += _marks(steps, restarts)
+    parts += _marks(steps, restarts, cursor)
     return _svg(parts, "The share of each weighted loss in their sum")
 
 
@@ -120,21 +126,30 @@ def _lines(names: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 def _legend(names: Sequence[str]) -> list[float]:
     """Place the lines of a legend from top to bottom."""
-    return [18 + row * min(24, 90 / len(names)) for row in range(len(names))]
+    return [16 + row * min(22, 80 / len(names)) for row in range(len(names))]
 
 
-def _across(steps: Sequence[Step]) -> np.ndarray:
+def _across(steps: Sequence[Moment]) -> np.ndarray:
     """Place the iterations from left to right."""
     iterations = np.array([step.iteration for step in steps], dtype=float)
     span = max(iterations[-1] - iterations[0], 1)
     return LEFT + (iterations - iterations[0]) / span * (RIGHT - LEFT)
 
 
-def _marks(steps: Sequence[Step], restarts: Sequence[int]) -> list[str]:
-    """Draw a dotted line where the optimiser began its history anew."""
-    places = np.interp(restarts, [step.iteration for step in steps], _across(steps))
-    ends = [[(x, TOP), (x, BOTTOM)] for x in dict.fromkeys(places.round())]
-    return [_line(points, "currentColor", "2 3") for points in ends]
+def _marks(
+    steps: Sequence[Moment], restarts: Sequence[int], cursor: int | None
+) -> list[str]:
+    """Draw a dotted line where the optimiser began anew, and one for the cursor."""
+
+    def upright(iterations: Sequence[int], dashes: str, width: float) -> list[str]:
+        found = np.interp(
+            iterations, [step.iteration for step in steps], _across(steps)
+        )
+        ends = [[(x, TOP), (x, BOTTOM)] for x in dict.fromkeys(found.round())]
+        return [_line(points, "currentColor", dashes, width) for points in ends]
+
+    now = [] if cursor is None else [cursor]
+    return upright(restarts, "2 3", 1) + upright(now, "", 2)
 
 
 def _line(

@@ -1,21 +1,23 @@
-"""Pictures on the page: thumbnails to choose from, uploads, and links to take home."""
+"""Photos and paintings: those of a folder, and those that a learner brings."""
 
-import base64
 import html
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 
 import ipywidgets as widgets
 from torch import Tensor
 
-from ..files import InputError
-from ..images import encode, list_endings, load_image
-from ..pixels import MIN_SIDE, resize, stretch
+from ..files import InputError, tell
+from ..images import list_endings, load_image
+from ..pixels import MIN_SIDE, stretch
 from ..settings import LIMITS
+from .scene import Named
+from .thumbnails import Thumbnails, jpeg_url
 
-LARGEST = 256  # pixels, the long side of the largest preview
+LARGEST = 256  # pixels: the long side of a preview of anything that can be painted
 
 
 class ImagePicker(widgets.VBox):
@@ -51,21 +53,18 @@ class ImagePicker(widgets.VBox):
         self._sources: dict[str, Path | bytes] = {}
         self._thumbnails: dict[str, str] = {}
         self.left_out = self._read_folder(folder)
-        self._style = widgets.HTML(layout={"display": "none"})
-        self._title = widgets.HTML(layout={"width": "215px"})
+        self._title = widgets.HTML()
         self._upload = widgets.FileUpload(
             accept=",".join(["image/*", *list_endings()]),
             description="your own",
             tooltip=f"Bring a {what} of your own, up to 10 MB",
-            layout={"width": "110px"},
         )
-        self._buttons = widgets.ToggleButtons()
-        self._buttons.add_class("nst-gallery").add_class(f"nst-gallery-{what}")
-        self._buttons.observe(self._choose, "value")
+        self._upload.add_class("nst-upload")
         self._upload.observe(self._read_uploads, "value")
-        self._offer(first if first in self._sources else self.names[0])
-        top = widgets.HBox([self._title, self._upload])
-        super().__init__([self._style, top, self._buttons])
+        self._thumbs = Thumbnails(self._choose)
+        self.choose(first if first in self._sources else self.names[0])
+        super().__init__([widgets.HBox([self._title, self._upload]), self._thumbs])
+        self.add_class("nst-picker")
 
     @property
     def names(self) -> list[str]:
@@ -75,11 +74,56 @@ class ImagePicker(widgets.VBox):
     @property
     def value(self) -> str:
         """Name of the picture chosen; may be assigned."""
-        return self._buttons.value
+        return self._thumbs.value
 
     @value.setter
     def value(self, name: str) -> None:
-        self._buttons.value = name
+        self._thumbs.value = name
+
+    @property
+    def chosen(self) -> Named:
+        """The picture chosen, and its name."""
+        return Named(self._chosen, self.image)
+
+    def add(self, name: str, content: bytes) -> str:
+        """Take up a picture without choosing it.
+
+        Args:
+            name: of its file.
+            content: of its file.
+
+        Returns:
+            What it is called here.
+
+        Raises:
+            InputError: it is no picture that can be painted.
+        """
+        return self._add(name, content, _thumbnail(content, name))
+
+    def brought(self, name: str) -> bytes | None:
+        """Return the file of a picture that was brought; None of the folder's."""
+        source = self._sources.get(name)
+        return source if isinstance(source, bytes) else None
+
+    def find(self, mark: dict[str, str]) -> Named:
+        """Find the picture of a recipe.
+
+        Args:
+            mark: as Named tells it.
+
+        Returns:
+            The picture.
+
+        Raises:
+            InputError: it is not here.
+        """
+        for name in sorted(self._sources, key=lambda name: name != mark["name"]):
+            with suppress(InputError):
+                picture = Named(name, self.load(name))
+                if picture.mark["pixels"] == mark["pixels"]:
+                    return picture
+        line = f"its {self._what} {tell(mark['name'])} is not here; bring it by"
+        raise InputError(f"{line} 'your own', then load the recipe again")
 
     def load(self, name: str) -> Tensor:
         """Load one of the pictures.
@@ -128,34 +172,24 @@ class ImagePicker(widgets.VBox):
         self._sources[name], self._thumbnails[name] = source, thumbnail
         return name
 
-    def _offer(self, name: str) -> None:
-        """Show all thumbnails, one of them chosen, without calling on_choose."""
-        self.image = self.load(name)
-        rules = [
-            f".nst-gallery-{self._what} button:nth-child({k}) {{ background-image: "
-            f"url({thumbnail}); }}"
-            for k, thumbnail in enumerate(self._thumbnails.values(), 1)
-        ]
-        self._style.value = f"<style>{' '.join(rules)}</style>"
-        self._press(name)
+    def choose(self, name: str) -> None:
+        """Choose a picture without calling on_choose; InputError: it is gone."""
+        self.image, self._chosen = self.load(name), name
+        self._show()
 
-    def _press(self, name: str) -> None:
-        """Show which picture is chosen, without calling on_choose."""
-        self._buttons.unobserve(self._choose, "value")
-        self._buttons.options = self._buttons.tooltips = self.names
-        self._buttons.value = name
-        self._buttons.observe(self._choose, "value")
-        self._title.value = f"<b>{self._what}</b>: {html.escape(name)}"
+    def _show(self) -> None:
+        """Show which picture is chosen."""
+        self._thumbs.offer(self._thumbnails, self._chosen)
+        self._title.value = f"<b>{self._what}</b>: {html.escape(self._chosen)}"
 
-    def _choose(self, change: dict) -> None:
+    def _choose(self, name: str) -> None:
         """Hand a choice on; or go back to the one before, if its file is gone."""
         try:
-            self.image = self.load(change["new"])
+            self.choose(name)
         except InputError as error:
-            self._press(change["old"])
+            self._show()
             self._on_refuse(str(error))
         else:
-            self._press(change["new"])
             self._on_choose()
 
     def _read_uploads(self, change: dict) -> None:
@@ -164,11 +198,11 @@ class ImagePicker(widgets.VBox):
         for file in change["new"]:
             name, content = file["name"], bytes(file["content"])
             try:
-                added.append(self._add(name, content, _thumbnail(content, name)))
+                added.append(self.add(name, content))
             except InputError as error:
                 refusals.append(str(error))
         if added:
-            self._offer(added[-1])
+            self.choose(added[-1])
             self._on_choose()
         if refusals:  # the last word: a choice takes back what was said before
             self._on_refuse(". ".join(refusals))
@@ -186,48 +220,4 @@ def _thumbnail(source: Path | bytes, name: str) -> str:
         load_image(source, LIMITS["size"][1], **named)  # refuses what is broken
         thin = f"too thin to paint here; crop it to at most {LARGEST // MIN_SIDE}:1"
         raise InputError(f"{name}: {thin}") from None
-    return _jpeg_url(stretch(image, *(side * 3 // 8 for side in image.shape[2:])))
-
-
-def picture_html(image: Tensor, alt: str) -> str:
-    """Write a picture as a small part of a page.
-
-    Args:
-        image: (1, 3, H, W) in [0, 1].
-        alt: what it shows, for those who do not see it.
-
-    Returns:
-        HTML.
-    """
-    return (
-        f'<img src="{_jpeg_url(resize(image, 256))}" alt="{alt}" style="max-width: '
-        '165px; max-height: 120px; margin: 0 6px 0 0; vertical-align: bottom">'
-    )
-
-
-def download_link(name: str, kind: str, content: bytes) -> str:
-    """Write a link that downloads a file.
-
-    Args:
-        name: of the file.
-        kind: its media type, "image/png", say; the end of the name in the link.
-        content: of the file.
-
-    Returns:
-        HTML.
-    """
-    stem, ending = name.split(".")
-    return (
-        f'<a download="{name}" href="{_data_url(content, kind)}">'
-        f"{stem} ({ending.upper()})</a>"
-    )
-
-
-def _jpeg_url(image: Tensor) -> str:
-    """Make an address that holds a picture itself."""
-    return _data_url(encode(image, "JPEG"), "image/jpeg")
-
-
-def _data_url(content: bytes, kind: str) -> str:
-    """Make an address that holds the content itself."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return jpeg_url(stretch(image, *(side * 3 // 8 for side in image.shape[2:])))

@@ -1,191 +1,203 @@
 """What the studio shows of a run: its picture, curves and numbers, at any moment."""
 
 import html
-import math
 import threading
 import time
-from dataclasses import replace
 
 import ipywidgets as widgets
 from torch import Tensor
 
 from ..images import encode
 from ..pixels import resize, stretch
-from ..plots import FRAMES, encode_gif
-from ..step import Step
 from .curves import draw_losses, draw_shares, label, loss_names
-from .gallery import download_link, picture_html
+from .painting import Moment
+from .pull import pull_png
+from .scene import Scene
+from .stage import Stage
+from .thumbnails import jpeg_url
 from .worker import Worker
 
 PAUSE = 0.1  # seconds between two pictures sent to the page, at least
 REDRAW = 0.4  # the same for the curves, which cost the page more
-FILM_SIZE = 256  # at most
 FINISH_STEPS = 40
 LARGE_SIZES = (256, 384, 512, 768, 1024)
+PHOTO = "the photo"  # to compare with
 
 
 class View:
     """Show what a worker does; any thread may call this.
 
-    Its widgets are attributes, for Controls to arrange.
+    Its widgets are attributes, for the layout to arrange.
 
     Attributes:
         worker: is shown.
         refusal: why something asked for was not done, in one line; or "".
+        note: what was just asked for, until the page shows it; or "".
     """
 
     def __init__(self) -> None:
         self.worker: Worker | None = None
-        self.refusal = ""
-        self._tags: dict[str, str] = {}
-        self._pinned: Step | None = None  # the moment that the time line points at
+        self.refusal = self.note = ""
+        self._pinned: Moment | None = None  # the moment that the time line points at
+        self._other: dict[str, Tensor] = {}  # to compare with
         self._sent = self._drawn = 0.0
         self._lock = threading.RLock()
-        self.result = widgets.Image(
-            format="jpeg", layout={"width": "430px", "height": "300px"}
-        )
-        self.result.add_class("nst-result")
-        self.progress = widgets.FloatProgress(
-            max=1.0, layout={"width": "430px", "height": "10px"}
-        )
+        self.stage = Stage()
+        self.progress = widgets.FloatProgress(max=1.0, layout={"height": "6px"})
         self.time = widgets.FloatSlider(
-            value=100, step=0.5, description="time line", readout=False, **row(290)
+            value=100, step=0.5, description="time line", readout=False
         )
-        self.compare = widgets.FloatSlider(
-            step=1, description="compare", readout=False, **row(205)
-        )
+        self.film = widgets.Play(max=100, interval=120, description="the making")
+        widgets.jslink((self.film, "value"), (self.time, "value"))
+        self.compare = widgets.Dropdown(description="compare with", options=[PHOTO])
+        self.wipe = widgets.FloatSlider(step=1, description="wipe", readout=False)
+        widgets.jslink((self.wipe, "value"), (self.stage, "wipe"))
+        self.pull = widgets.Dropdown(description="who pulls where", options=[("", "")])
         self.large = widgets.Dropdown(
-            options=LARGE_SIZES, value=512, description="finish at", **row(160)
+            options=[(f"{size} px", size) for size in LARGE_SIZES],
+            value=512,
+            description="finish at",
         )
-        self.status = widgets.HTML(layout={"min_height": "84px"})
+        self.status = widgets.HTML()
         self.alert, self.originals, self.curves = (widgets.HTML() for _ in range(3))
-        self.estimate, self.links = widgets.HTML(), widgets.HTML()
+        self.estimate = widgets.HTML()
         self.time.observe(self._pin, "value")
-        for look in (self.compare, self.large):
-            look.observe(lambda _: self.show(), "value")
+        self.compare.observe(lambda _: self.show_other(), "value")
+        self.large.observe(lambda _: self.show(), "value")
 
     @property
-    def moment(self) -> Step | None:
-        """The step that is shown; None before the first."""
-        return self._pinned or self.worker.newest
+    def moment(self) -> Moment | None:
+        """The moment that is shown; None before the first."""
+        return self._pinned or self.worker.painting.newest
 
     @property
-    def image(self) -> Tensor | None:
-        """The picture that is shown, (1, 3, H, W) in [0, 1]; None before the first."""
-        step = self.moment
-        return step and step.image
+    def film_before(self) -> list[Moment]:
+        """The moments before the one shown."""
+        moments = self.worker.painting.moments
+        return moments[: moments.index(self.moment)] if self.moment in moments else []
 
-    def show_original(self, what: str, picture: Tensor) -> None:
-        """Show a picture that was chosen, beside the result.
+    def show_originals(self, scene: Scene) -> None:
+        """Show small what a picture is made from."""
+        first, second = scene.paintings
+        shown = {"photo": scene.photo, "painting": first}
+        if scene.settings.mix[1] or scene.region is not None:
+            shown["second painting"] = second
+        tags = (
+            f'<img src="{jpeg_url(resize(each.image, 256))}" alt="{what}: {name}" '
+            f'title="{what}: {name}">'
+            for what, each in shown.items()
+            for name in [html.escape(each.name)]
+        )
+        self.originals.value = f'<div class="nst-originals">{"".join(tags)}</div>'
 
-        Args:
-            what: "photo" or "painting".
-            picture: (1, 3, H, W) in [0, 1].
-        """
-        self._tags[what] = picture_html(picture, f"the {what}")
-        self.originals.value = "".join(self._tags.values())
+    def offer_others(self, pictures: dict[str, Tensor]) -> None:
+        """Offer {name: picture} to compare with; the first is the photo."""
+        chosen, self._other = self.compare.value, pictures
+        self.compare.options = list(pictures)
+        self.compare.value = chosen if chosen in pictures else PHOTO
+        self.show_other()
+
+    def show_other(self) -> None:
+        """Lay the picture to compare with over the result, as far as it is wiped."""
+        other = self._other.get(self.compare.value)
+        moment = self.moment
+        if other is not None and moment:
+            sides = moment.pixels.shape[:2]
+            self.stage.other = encode(stretch(other, *sides), "JPEG")
+
+    def refuse(self, refusal: str) -> None:
+        """Show why something was not done."""
+        # A file's name may hold bytes that no page can show.
+        self.refusal = refusal.encode(errors="replace").decode()
+        self.show()
+
+    def say(self, note: str) -> None:
+        """Show at once what was asked for; the worker's next picture takes it away."""
+        self.note = note
+        self.show()
+
+    def release(self) -> None:
+        """Show the newest picture again."""
+        self._pinned, self.time.value = None, 100
 
     def follow(self) -> None:
         """Show the newest picture, but not more often than a page can follow."""
+        self.note = ""
         if not self.worker.left or time.monotonic() - self._sent >= PAUSE:
             self.show()
             self._sent = time.monotonic()
 
     def show(self) -> None:
         """Show the present state of things."""
-        worker = self.worker
+        worker, painting = self.worker, self.worker.painting
         with self._lock:  # the last to come has the last word
             error = html.escape(self.refusal or worker.error or "")
             self.alert.value = error and (
                 f'<div class="nst-alert" role="alert">{error}</div>'
             )
-            self._tell()
-            image, steps = self.image, worker.steps
-            if image is None or not steps:
+            moment, moments = self.moment, painting.moments
+            self._tell(moment)
+            if moment is None or not moments:
                 return
-            self.result.value = encode(self._compared(image), "JPEG")
+            veil = b""
+            if painting.pull is not None and moment is painting.newest:
+                veil = pull_png(painting.pull)
+            names = [moment.scene.photo.name, moment.scene.paintings[0].name]
+            alt = f"{names[0]} painted in the manner of {names[1]}"
+            self.stage.show(
+                moment.image,
+                f"{alt}, iteration {moment.iteration}",
+                f"{moment.size} px",
+                veil,
+            )
             now = time.monotonic()
             if not worker.left or now - self._drawn >= REDRAW:
                 self._drawn = now
-                drawn = steps, worker.restarts
+                cursor = self._pinned and self._pinned.iteration
+                drawn = moments, painting.restarts, cursor
                 self.curves.value = draw_losses(*drawn) + draw_shares(*drawn)
-
-    def offer_downloads(self) -> None:
-        """Offer the picture shown, the making-of and the recipe as links."""
-        step, steps = self.moment, self.worker.steps
-        if not step or not steps:
-            return
-        stride = math.ceil(len(steps) / FRAMES)
-        film, last = [step.image for step in steps[:-1:stride]], steps[-1].image
-        film.append(resize(last, min(max(last.shape), FILM_SIZE)))
-        recipe = replace(step.settings, steps=max(1, step.iteration))
-        picture, recipe = encode(step.image, "PNG"), recipe.to_json().encode()
-        links = (
-            download_link("picture.png", "image/png", picture),
-            download_link("making-of.gif", "image/gif", encode_gif(film)),
-            download_link("recipe.json", "application/json", recipe),
-        )
-        self.links.value = f"Iteration {step.iteration}: {' · '.join(links)}"
 
     def _pin(self, _: dict) -> None:
         """Hold on to the moment that the time line, in per cent, points at."""
-        steps, place = self.worker.steps, self.time.value / 100
-        live = place == 1 or not steps
-        self._pinned = None if live else steps[round(place * (len(steps) - 1))]
+        moments, place = self.worker.painting.moments, self.time.value / 100
+        live = place == 1 or not moments
+        self._pinned = None if live else moments[round(place * (len(moments) - 1))]
         self.show()
 
-    def _compared(self, image: Tensor) -> Tensor:
-        """Lay the photo over the left of a picture, up to a white line."""
-        wiped = round(self.compare.value / 100 * image.shape[3])
-        if not wiped:
-            return image
-        image, photo = image.clone(), stretch(self.worker.photo, *image.shape[2:])
-        image[..., :wiped] = photo[..., :wiped]
-        image[..., wiped - 1] = 1.0
-        return image
-
-    def _tell(self) -> None:
-        """Say what the worker does, and the numbers of the step shown."""
-        worker, step, estimate = self.worker, self.moment, ""
-        each, rate = worker.pace
-        lines = [worker.status]
-        if worker.left:
-            lines[0] += f" {_minutes(worker.left * each)} left."
+    def _tell(self, moment: Moment | None) -> None:
+        """Say what the worker does, and the numbers of the moment shown."""
+        worker, newest = self.worker, self.worker.painting.newest
+        each, parts = worker.painting.pace.seconds, [self.note or worker.status]
+        if worker.left and each:
+            parts[0] += f" {_minutes(worker.left * each)} left."
         done = worker.total - worker.left
         self.progress.value = done / worker.total if worker.total else 0.0
-        newest = worker.newest or step
-        if step:
-            if each:
-                larger = (self.large.value / max(newest.image.shape[2:])) ** 2
-                estimate = f"about {_minutes(FINISH_STEPS * each * larger)}"
+        if moment:
             of = f" of {newest.iteration}" if self._pinned else ""
-            speed = f", {rate:.1f} evaluations a second" if rate else ""
-            lines.append(f"Iteration {step.iteration}{of}{speed}")
-            losses = [(label(x), step.losses[x]) for x in loss_names([step])]
-            lines.append(", ".join(f"{name} {loss:.3g}" for name, loss in losses))
-        for iteration in worker.restarts[-1:]:
-            who = "L-BFGS" if newest.settings.optimizer == "lbfgs" else "Adam"
-            lines.append(
-                f"Bent at iteration {iteration}: {who} started its memory anew."
-            )
-        self.estimate.value = estimate
-        self.status.value = "<br>".join(html.escape(line) for line in lines)
+            speed = f", {1 / each:.1f} a second" if each else ""
+            parts.append(f"Iteration {moment.iteration}{of}{speed}")
+            losses = [(label(x), moment.losses[x]) for x in loss_names([moment])]
+            parts += [f"{name} {loss:.3g}" for name, loss in losses]
+            parts.append(self._say_bent(moment))
+        self.estimate.value = self._estimate(newest)
+        self.status.value = "<br>".join(html.escape(part) for part in parts)
 
+    def _say_bent(self, moment: Moment) -> str:
+        """Say where the optimiser began anew, the last time."""
+        *_, before, last = (None, *moment.moves)
+        if before is None:
+            return ""
+        who = "L-BFGS" if last.scene.settings.optimizer == "lbfgs" else "Adam"
+        size, at = last.scene.settings.size, last.iteration
+        if last.scene.settings == before.scene.at(size).settings and not last.again:
+            if size != before.scene.settings.size:
+                return f"{size} pixels since iteration {at}."
+        return f"Bent at iteration {at}: {who} started its memory anew."
 
-def row(width: int, front: int = 84) -> dict:
-    """Style a widget that has a label in front of it.
-
-    Args:
-        width: of both, in pixels.
-        front: width of the label, in pixels.
-
-    Returns:
-        Arguments for the widget.
-    """
-    return {
-        "layout": {"width": f"{width}px"},
-        "style": {"description_width": f"{front}px"},
-    }
+    def _estimate(self, newest: Moment | None) -> str:
+        """Say how long it takes to finish."""
+        each = newest and self.worker.painting.pace.would_take(self.large.value)
+        return f"about {_minutes(FINISH_STEPS * each)}" if each else ""
 
 
 def _minutes(seconds: float) -> str:

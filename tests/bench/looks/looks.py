@@ -58,6 +58,8 @@ VARIANTS = {  # one change at a time
     "w256 three": W256 | {"scales": 3, "steps": 120},
     "reflect": REFLECT,
     "reflect two": REFLECT | {"scales": 2},
+    "reflect three": REFLECT | {"scales": 3},
+    "reflect noise": REFLECT | {"start": "noise"},
 }
 
 

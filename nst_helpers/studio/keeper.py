@@ -1,0 +1,155 @@
+"""What a studio keeps: moments on a shelf, files taken home, recipes brought back."""
+
+import html
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from ..files import InputError
+from ..settings import RECIPE_BYTES
+from .home import pack, read_brought, write_files
+from .scene import Scene, read_recipe
+from .shelf import Kept
+from .thumbnails import download_link
+from .view import PHOTO
+
+MACHINE = ("weights", "device", "precision")  # no recipe changes these
+
+
+class Keeper:
+    """Give Studio the shelf, the way home and the way back."""
+
+    def load_recipe(self, path: str | Path) -> None:
+        """Move everything to where a recipe has it; Start paints it again.
+
+        Pictures that lie beside the recipe are brought along. The picture painted so
+        far is kept on the shelf.
+
+        Args:
+            path: of a recipe taken home, or of one that only has settings.
+
+        Raises:
+            InputError: no recipe, or one of pictures that are not here.
+        """
+        path = Path(path)
+        for name, content in read_brought(path).items():
+            is_photo = name.startswith("photo")
+            picker = self._controls.photo if is_photo else self._controls.painting
+            picker.add(name, content)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        self._read_recipe(content, path.name)
+
+    def _now(self) -> Kept:
+        """Return the moment shown, with those before it."""
+        if not self._view.moment:
+            raise InputError("there is no picture yet; press Start")
+        return Kept(self._view.moment, self._view.film_before)
+
+    def _keep(self) -> None:
+        """Put the moment shown on the shelf."""
+        now = self._now()
+        self._shelf.keep(now.moment, now.film)
+        self._show_originals(self._scene())
+
+    def _go_back(self, kept: Kept) -> None:
+        """Go back to a moment; the picture shown last is kept."""
+        newest = self.worker.painting.newest
+        if newest and newest.iteration and newest is not kept.moment:
+            self._view.release()
+            self._keep()
+        self._show_scene(kept.moment.scene)
+        self.worker.resume(kept.moment, kept.film)
+        self._shelf.release()
+        self._view.say(f"Back at iteration {kept.moment.iteration}.")
+
+    def _show_scene(self, scene: Scene) -> None:
+        """Move everything to where a scene has it."""
+        self._base = scene.settings
+        with self._by_code():
+            self._controls.show_scene(scene)
+            self.settings = self._controls.settings(scene.settings)
+        self._show_photo(scene)
+        self._view.release()
+        self._show_originals(scene)
+
+    def _take_home(self) -> None:
+        """Write the moment shown into the folder, and offer it as links."""
+        now, controls = self._now(), self._controls
+        scene, brought = now.moment.scene, {}
+        for what, picker, name in (
+            ("photo", controls.photo, scene.photo.name),
+            *(("painting", controls.painting, x.name) for x in scene.paintings),
+        ):
+            if content := picker.brought(name):
+                brought[f"{what}-{name}"] = content
+        files = pack(now.moment, now.film, brought)
+        links = " · ".join(
+            download_link(name, content) for name, content in files.items()
+        )
+        self._buttons.links.value = f"To download: {links}"
+        folder = write_files(self._buttons.folder.value, files)
+        done = f"{len(files)} files are in the folder {html.escape(str(folder))}."
+        self._buttons.links.value = f"{done} To download: {links}"
+
+    def _read_uploads(self, change: dict) -> None:
+        """Take up the recipe chosen."""
+        for file in change["new"]:
+            given = bytes(file["content"]), file["name"]
+            self._try(lambda given=given: self._read_recipe(*given))
+        self._buttons.recipe.value = ()  # so that the same file may be chosen again
+
+    def _read_recipe(self, content: bytes, name: str) -> None:
+        """Begin anew with what a recipe says."""
+        pickers = {"photo": self._controls.photo, "painting": self._controls.painting}
+        settings, moves, steps = read_recipe(
+            content[:RECIPE_BYTES], name, lambda what, mark: pickers[what].find(mark)
+        )
+        unknown = {x for move in moves for x in move.scene.extra} - self._weights.keys()
+        if unknown:
+            line = f"{name}: it has a loss {min(unknown)!r}; give it to Studio(extra=…)"
+            raise InputError(line)
+        # What suits its author's computer need not suit this one.
+        here = {field: getattr(self._base, field) for field in MACHINE}
+        settings = replace(settings, **here)
+        moves = [move.on(here) for move in moves]
+        replace(self._scene(), settings=settings).check()
+        if self.worker.painting.newest and self.worker.painting.newest.iteration:
+            self._view.release()
+            self._keep()  # loading loses nothing
+        if moves:
+            self._show_scene(moves[-1].scene)
+            self._base = replace(self._base, steps=max(1, steps))
+            self.worker.play(moves, steps)
+        else:
+            self._base = settings
+            with self._by_code():
+                self._controls.show(settings)
+                self.settings = self._controls.settings(settings)
+            self._begin()
+
+    def _show_photo(self, scene: Scene) -> None:
+        """Let the brush show the photo and the region of a scene."""
+        self._photo = scene.photo.image
+        with self._by_code():
+            self._brush.show(self._photo)
+            self._brush.region = scene.region
+
+    @contextmanager
+    def _by_code(self) -> Iterator[None]:
+        """Move things without handing the moves on."""
+        before, self._loading = self._loading, True
+        try:
+            yield
+        finally:
+            self._loading = before
+
+    def _show_originals(self, scene: Scene) -> None:
+        """Show small what goes into the picture, and offer the photo to compare."""
+        self._view.show_originals(scene)
+        self._controls.mix.disabled = scene.region is not None
+        kept = {name: kept.moment.image for name, kept in self._shelf.kept.items()}
+        self._view.offer_others({PHOTO: scene.photo.image} | kept)

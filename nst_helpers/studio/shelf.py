@@ -1,0 +1,61 @@
+"""A shelf: moments that are kept, to go back to and to compare with."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+
+from ..pixels import resize
+from .painting import Moment
+from .thumbnails import Thumbnails, jpeg_url
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Hold a moment that was kept, and the moments before it."""
+
+    moment: Moment
+    film: Sequence[Moment]
+
+
+class Shelf(widgets.VBox):
+    """Show the moments kept as thumbnails; a click goes back to one.
+
+    Args:
+        on_choose: called with the one chosen.
+
+    Attributes:
+        kept: {name: what is kept}.
+    """
+
+    def __init__(self, on_choose: Callable[[Kept], None]) -> None:
+        self.kept: dict[str, Kept] = {}
+        self._urls: dict[str, str] = {}
+        self._thumbs = Thumbnails(lambda name: on_choose(self.kept[name]), "nst-shelf")
+        super().__init__([self._thumbs])
+
+    def keep(self, moment: Moment, film: Sequence[Moment]) -> str:
+        """Keep a moment, unless it is kept already.
+
+        Args:
+            moment: to keep.
+            film: the moments before it.
+
+        Returns:
+            What it is called.
+        """
+        for name, kept in self.kept.items():
+            if kept.moment is moment:
+                return name
+        losses = (f"{n} {x:.2g}" for n, x in moment.losses.items() if n != "range")
+        name = (
+            f"{len(self.kept) + 1}: iteration {moment.iteration}, {', '.join(losses)}"
+        )
+        self.kept[name] = Kept(moment, film)
+        self._urls[name] = jpeg_url(resize(moment.image, 192))
+        self._thumbs.offer(self._urls, None)
+        return name
+
+    def release(self) -> None:
+        """Choose none, so that each can be clicked."""
+        self._thumbs.offer(self._urls, None)
