@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from PIL import Image
 from torch import Tensor
 
@@ -30,6 +31,10 @@ LOSS_LINES = {
     "total": ("#000000", ":"),
 }
 OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9")  # of losses that others made
+FONT = 11  # points, at 100 dots per inch: about 15 pixels
+# Inches. JupyterLab on a screen 1280 pixels wide, its file browser open, has 821 pixels
+# for a picture in the text, 848 below a cell. It shrinks what is wider, letters too.
+WIDEST = 8.8
 FRAMES = 48  # of an animation: more make it larger and no smoother
 GIF_SECONDS = 6.0
 
@@ -61,7 +66,7 @@ def show_images(
     Args:
         images: whatever load_image takes, one or more, of any shapes; or one of them.
         titles: one for each image, or none at all.
-        height: of the pictures, in inches.
+        height: of the pictures, in inches; less where a row would be too wide.
         columns: images in a row; all of them in one row if left out.
         alt: what can be seen, for those who cannot; so in all show_*.
 
@@ -94,7 +99,7 @@ def show_maps(
     Args:
         maps: of (H, W), one or more; each has a scale of its own.
         titles: one for each map, or none at all.
-        height: of the pictures, in inches.
+        height: as in show_images.
         columns: maps in a row; all of them in one row if left out.
         over: a picture to lay the maps over, in grey.
         alt: as in show_images.
@@ -150,9 +155,9 @@ def show_distances(
     table.axis("off")
     for (i, j), distance in np.ndenumerate(distances):
         colour = "black" if distance > 0.55 * largest else "white"
-        look = {"color": colour, "ha": "center", "va": "center", "fontsize": 11}
+        look = {"color": colour, "ha": "center", "va": "center", "fontsize": FONT}
         table.text(j, i, f"{distance:.2f}", **look)
-    fig.suptitle(title, fontsize=11)
+    fig.suptitle(title, fontsize=FONT)
     return fig
 
 
@@ -210,15 +215,20 @@ def show_losses(
     for step in steps:
         if step.restarted:
             ax.axvline(step.iteration, color="grey", linestyle=":", linewidth=1)
-    ax.set(xlabel="iteration", ylabel="loss (log scale)", yscale="log")
-    ax.set_title("Losses on the way", fontsize=11)
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter("{x:g}")  # 0.01: exponents would be small
+    ax.yaxis.set_minor_formatter(LogFormatter())
+    ax.tick_params(which="both", labelsize=FONT)
+    ax.set_xlabel("iteration", fontsize=FONT)
+    ax.set_ylabel("loss (log scale)", fontsize=FONT)
+    ax.set_title("Losses on the way", fontsize=FONT)
     ax.grid(alpha=0.3)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=11)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=FONT)
     return fig
 
 
 def film_strip(steps: Sequence[Step], alt: str = "") -> Figure:
-    """Show six pictures of a run, closer together in its first half.
+    """Show six pictures of a run in two rows, closer together in its first half.
 
     Args:
         steps: of one run, in order; of fewer than six, each is shown.
@@ -231,7 +241,8 @@ def film_strip(steps: Sequence[Step], alt: str = "") -> Figure:
     places = np.geomspace(5, len(steps) + 4, few).round().astype(int) - 5
     chosen = [steps[place] for place in np.unique(places)]
     titles = [f"iteration {step.iteration}" for step in chosen]
-    return show_images([step.image for step in chosen], titles, height=1.5, alt=alt)
+    pictures = [step.image for step in chosen]
+    return show_images(pictures, titles, height=1.8, columns=3, alt=alt)
 
 
 def save_gif(images: Sequence[Picture], path: str | os.PathLike) -> None:
@@ -280,7 +291,9 @@ def _grid(
     columns = min(columns or len(shapes), len(shapes))
     rows = math.ceil(len(shapes) / columns)
     widths = [w / h for h, w in shapes[:columns]]
-    size = height * sum(widths), (height + (0.4 if titles else 0.1)) * rows
+    height = min(height, WIDEST / sum(widths))
+    lines = max((title.count("\n") + 2 for title in titles), default=0.5)
+    size = height * sum(widths), (height + 0.2 * lines) * rows
     fig = plt.figure(figsize=size, layout="constrained", FigureClass=_Figure)
     fig.alt = alt
     axes = list(fig.subplots(rows, columns, squeeze=False, width_ratios=widths).flat)
@@ -288,5 +301,5 @@ def _grid(
         axis.axis("off")
     axes = axes[: len(shapes)]
     for axis, title in zip(axes, titles or [""] * len(shapes), strict=True):
-        axis.set_title(title, fontsize=11)
+        axis.set_title(title, fontsize=FONT)
     return fig, axes

@@ -7,6 +7,7 @@ import pytest
 import torch
 from IPython.core.formatters import DisplayFormatter
 from IPython.core.pylabtools import select_figure_formats
+from matplotlib.text import Text
 from nbformat import v4
 from PIL import Image
 
@@ -25,7 +26,7 @@ from nst_helpers import (
     show_triptych,
 )
 from nst_helpers.pixels import to_array, to_bytes
-from nst_helpers.plots import LOSS_LINES, encode_gif
+from nst_helpers.plots import FONT, LOSS_LINES, WIDEST, encode_gif
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +150,22 @@ def test_losses_are_drawn_into_axes_that_are_given():
     assert show_losses(make_steps(5), ax=right) is None  # the notebook shows fig anyway
     assert fig.axes == [left, right] and right.lines and not left.lines
     assert plt.get_fignums() == [fig.number]
+
+
+def test_letters_are_of_14_pixels_in_a_lesson_on_a_screen_1280_pixels_wide():
+    many = [torch.rand(1, 3, 20, 30)] * 12
+    figures = [show_images(many, ["a"] * 12), show_images(many[:2], ["a", "b\nc"])]
+    figures += [film_strip(make_steps(81)), show_losses(make_steps(5))]
+    for figure in figures:
+        figure.canvas.draw()
+        shown = [a.findobj(Text) if a.axison else [a.title] for a in figure.axes]
+        texts = [text for text in sum(shown, []) if text.get_text()]
+        assert min(text.get_fontsize() for text in texts) >= FONT
+        assert not any("$" in text.get_text() for text in texts)  # no small exponents
+        pixels = 100 * figure.get_figwidth() + 12  # a notebook adds a rim
+        assert FONT * 100 / 72 * min(1, 821 / pixels) >= 14
+    assert figures[0].get_figwidth() == pytest.approx(WIDEST)
+    assert figures[1].get_figwidth() < WIDEST
 
 
 def test_images_without_enough_titles_are_an_error():
