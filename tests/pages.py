@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import pytest
 from conftest import IMAGES
 
@@ -72,9 +73,15 @@ def _jupyter(program, folder, notebook):
 
 
 def _copy(folder, notebook):
+    """Copy a notebook, as if it had never been run."""
     (folder / "notebooks").mkdir(parents=True)
     (folder / "images").symlink_to(IMAGES)
-    return shutil.copy(notebook, folder / "notebooks")
+    book = nbformat.read(notebook, as_version=4)
+    for cell in book.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.write(book, folder / "notebooks" / notebook.name)
+    return folder / "notebooks" / notebook.name
 
 
 @contextmanager

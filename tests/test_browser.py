@@ -118,7 +118,7 @@ def page(request, tmp_path):
             student.run_cell(1)
         student.studio.wait_for(timeout=120_000)
         if place != "voila":
-            expect(student.status).to_contain_text("Press Start.")
+            expect(student.status).to_contain_text("Press Start.", timeout=60_000)
         page.wait_for_timeout(1000)  # it has scrolled itself into sight
         yield student
         browser.close()

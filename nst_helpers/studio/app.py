@@ -208,8 +208,8 @@ class Studio(Keeper, widgets.VBox):
         self._view.refusal = ""
         self._view.release()
         self._show_originals(scene)
-        self.worker.begin(scene, self._controls.grows)
         self._view.say("Loading …")
+        self.worker.begin(scene, self._controls.grows)
 
     def _change(self) -> None:
         """Go on with what the controls say."""
@@ -218,11 +218,11 @@ class Studio(Keeper, widgets.VBox):
         with self._sending:  # an older reading of them must not be sent last
             scene = self._scene()
             self._show_originals(scene)
+            if self.worker.left:
+                self._view.say("Bends from the next iteration on.")
             self.worker.change(scene, self._controls.grows)
         with self._by_code():
             self.settings = scene.settings
-        if self.worker.left:
-            self._view.say("Bends from the next iteration on.")
 
     def _toggle(self) -> None:
         """Start, or pause."""
@@ -238,8 +238,8 @@ class Studio(Keeper, widgets.VBox):
                 thread.give_way()
         self._view.refusal = ""
         self._view.release()
-        self.worker.paint(steps, size)
         self._view.say("Starting …")
+        self.worker.paint(steps, size)
 
 
 def _parts(widget: widgets.Widget) -> list[widgets.Widget]:

@@ -62,9 +62,9 @@ class Keeper:
             self._view.release()
             self._keep()
         self._show_scene(kept.moment.scene)
+        self._view.say(f"Back at iteration {kept.moment.iteration}.")
         self.worker.resume(kept.moment, kept.film)
         self._shelf.release()
-        self._view.say(f"Back at iteration {kept.moment.iteration}.")
 
     def _show_scene(self, scene: Scene) -> None:
         """Move everything to where a scene has it."""
