@@ -32,9 +32,7 @@ LOSS_LINES = {
 }
 OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9")  # of losses that others made
 FONT = 11  # points, at 100 dots per inch: about 15 pixels
-# Inches. JupyterLab on a screen 1280 pixels wide, its file browser open, has 821 pixels
-# for a picture in the text, 848 below a cell. It shrinks what is wider, letters too.
-WIDEST = 8.8
+WIDEST = 8.8  # inches: JupyterLab shrinks what is wider, on 1280 pixels, letters too
 FRAMES = 48  # of an animation: more make it larger and no smoother
 GIF_SECONDS = 6.0
 
@@ -215,12 +213,10 @@ def show_losses(
     for step in steps:
         if step.restarted:
             ax.axvline(step.iteration, color="grey", linestyle=":", linewidth=1)
-    ax.set_yscale("log")
+    ax.set(xlabel="iteration", ylabel="loss (log scale)", yscale="log")
     ax.yaxis.set_major_formatter("{x:g}")  # 0.01: exponents would be small
     ax.yaxis.set_minor_formatter(LogFormatter())
     ax.tick_params(which="both", labelsize=FONT)
-    ax.set_xlabel("iteration", fontsize=FONT)
-    ax.set_ylabel("loss (log scale)", fontsize=FONT)
     ax.set_title("Losses on the way", fontsize=FONT)
     ax.grid(alpha=0.3)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=FONT)
@@ -241,8 +237,7 @@ def film_strip(steps: Sequence[Step], alt: str = "") -> Figure:
     places = np.geomspace(5, len(steps) + 4, few).round().astype(int) - 5
     chosen = [steps[place] for place in np.unique(places)]
     titles = [f"iteration {step.iteration}" for step in chosen]
-    pictures = [step.image for step in chosen]
-    return show_images(pictures, titles, height=1.8, columns=3, alt=alt)
+    return show_images([step.image for step in chosen], titles, 1.8, 3, alt)
 
 
 def save_gif(images: Sequence[Picture], path: str | os.PathLike) -> None:
