@@ -38,12 +38,9 @@ GIF_SECONDS = 6.0
 
 
 class _Figure(Figure):
-    """Be shown once by a notebook, which shows what a cell returns and what is open.
+    """Be shown once by a notebook, which shows what a cell returns and what is open."""
 
-    alt says what can be seen, for those who cannot see it.
-    """
-
-    alt = ""
+    alt = ""  # what can be seen, for those who cannot see it
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         plt.close(self)  # it is being shown
@@ -217,7 +214,9 @@ def show_losses(
     ax.yaxis.set_major_formatter("{x:g}")  # 0.01: exponents would be small
     ax.yaxis.set_minor_formatter(LogFormatter())
     ax.tick_params(which="both", labelsize=FONT)
-    ax.set_title("Losses on the way", fontsize=FONT)
+    ax.set_title("Losses on the way")
+    for text in (ax.title, ax.xaxis.label, ax.yaxis.label):
+        text.set_size(FONT)
     ax.grid(alpha=0.3)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=FONT)
     return fig
