@@ -202,11 +202,10 @@ def test_a_student_steers_a_painting(page, tmp_path):
     page.changed_after(lambda: page.studio.locator(".nst-shelf button").click())
     expect(page.status).not_to_contain_text("Iteration 0")
     page.shoot("5-moments")
-    page.studio.get_by_role("button", name="Play", exact=True).or_(
-        page.studio.locator(".widget-play button").first
-    ).first.click()
+    play = page.studio.locator(".widget-play button").first
+    play.click()
     expect(page.status).to_contain_text(" of ")
-    page.studio.locator(".widget-play button").nth(1).click()
+    play.click()
 
     page.press("Present")
     page.page.wait_for_timeout(800)

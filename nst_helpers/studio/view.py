@@ -174,7 +174,7 @@ class View:
         self.progress.value = done / worker.total if worker.total else 0.0
         if moment:
             of = f" of {newest.iteration}" if self._pinned else ""
-            speed = f", {1 / each:.1f} a second" if each else ""
+            speed = f", {1 / each:.1f}/s" if each else ""
             parts.append(f"Iteration {moment.iteration}{of}{speed}")
             losses = [(label(x), moment.losses[x]) for x in loss_names([moment])]
             parts += [f"{name} {loss:.3g}" for name, loss in losses]

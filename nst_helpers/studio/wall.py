@@ -10,6 +10,7 @@ from ..files import InputError
 from ..images import load_image
 from ..settings import TERMS, Settings
 from .app import Studio
+from .curves import label
 from .thumbnails import Thumbnails, jpeg_url
 
 
@@ -69,6 +70,6 @@ class Wall(widgets.VBox):
         except InputError as error:
             self._alert.value = html.escape(str(error))
             return
-        weights = (f"{n} {getattr(settings, n + '_weight'):g}" for n in TERMS)
+        weights = (f"{label(n)} {getattr(settings, f'{n}_weight'):g}" for n in TERMS)
         line = f"{name}: {', '.join(weights)}, {settings.steps} iterations"
         self._told.value = html.escape(line)
