@@ -662,7 +662,45 @@ BAD_RECIPES = {
     CAT[:999]: "hers.json: not a recipe in JSON; choose one that was saved",
     b'{"size": 64,}': "hers.json: not a recipe in JSON (",
     b'{"size": 16}': "the photo: 1024x681 pixels would become 16x11",
+    b'{"studio": 3}': "hers.json: the studio's part of it is broken",
+    b'{"studio": {"photo": 1, "moves": []}}': "hers.json: the studio's part of it is b",
+    b'{"studio": {"photo": {"name": "a", "pixels": "b"}, "moves": [], "steps": 1}}': (
+        "hers.json: its photo 'a' is not here"
+    ),
 }
+
+
+def test_a_recipe_whose_moves_were_spoilt_is_refused_in_one_line(page, tmp_path):
+    page.studio.paint(1)
+    page.slider("style").value = 250.0
+    page.studio.paint(1)
+    page.find(widgets.Text, "folder").value = str(tmp_path)
+    page.press("Take home")
+    recipe = json.loads(page.links[".json"])
+    assert [move["iteration"] for move in recipe["studio"]["moves"]] == [0, 1]
+    image = page.studio.image
+    for part, spoilt in (
+        ("iteration", -1),
+        ("iteration", "two"),
+        ("again", None),
+        ("settings", {"size": 4}),
+        ("settings", {"no": 4}),
+        ("settings", 7),
+        ("paintings", []),
+        ("paintings", [3, 4]),
+        ("region", "not base 64"),
+        ("region", "AAAA"),
+        ("extra", {"middle": 1.0}),
+        ("extra", {"middle": "much"}),
+    ):
+        wrong = json.loads(json.dumps(recipe))
+        wrong["studio"]["moves"][1][part] = spoilt
+        if part == "again":
+            del wrong["studio"]["moves"][1]["again"]
+        page.upload("load recipe", "hers.json", json.dumps(wrong).encode())
+        page.worker.wait()
+        assert "hers.json: " in page.alert and "\n" not in page.alert, (part, spoilt)
+        assert torch.equal(page.studio.image, image)
 
 
 def test_a_bad_recipe_is_refused_in_one_line(page):

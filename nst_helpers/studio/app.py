@@ -236,7 +236,7 @@ class Studio(Keeper, widgets.VBox):
         for thread in threading.enumerate():
             if isinstance(thread, Worker) and thread is not self.worker:
                 thread.give_way()
-        self._view.refusal = ""
+        self._view.refusal = self._buttons.links.value = ""  # of an older picture
         self._view.release()
         self._view.say("Starting …")
         self.worker.paint(steps, size)

@@ -116,7 +116,10 @@ class Keeper:
         here = {field: getattr(self._base, field) for field in MACHINE}
         settings = replace(settings, **here)
         moves = [move.on(here) for move in moves]
-        replace(self._scene(), settings=settings).check()
+        scenes = [move.scene for move in moves]
+        scenes = scenes or [replace(self._scene(), settings=settings)]
+        for extreme in (min, max):
+            extreme(scenes, key=lambda scene: scene.settings.size).check()
         if self.worker.painting.newest and self.worker.painting.newest.iteration:
             self._view.release()
             self._keep()  # loading loses nothing

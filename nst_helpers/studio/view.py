@@ -176,8 +176,10 @@ class View:
             of = f" of {newest.iteration}" if self._pinned else ""
             speed = f", {1 / each:.1f}/s" if each else ""
             parts.append(f"Iteration {moment.iteration}{of}{speed}")
-            losses = [(label(x), moment.losses[x]) for x in loss_names([moment])]
-            parts += [f"{name} {loss:.3g}" for name, loss in losses]
+            for name in loss_names([moment]):
+                weight = moment.weights.get(name, 0.0)
+                then = f" × {weight:g}" if self._pinned else ""  # the sliders say now
+                parts.append(f"{label(name)} {moment.losses[name]:.3g}{then}")
             parts.append(self._say_bent(moment))
         self.estimate.value = self._estimate(newest)
         self.status.value = "<br>".join(html.escape(part) for part in parts)
