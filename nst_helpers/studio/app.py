@@ -69,8 +69,7 @@ class Studio(Keeper, widgets.VBox):
         extra: Sequence[Loss] = (),
         grows: bool = True,
     ) -> None:
-        self._first = self._base = settings
-        self._grows = grows
+        self._first, self._base, self._grows = settings, settings, grows
         self._weights = {loss.name: loss.weight for loss in extra}
         self._loading = True  # code moves everything: nothing is handed on
         self._sending = threading.Lock()
@@ -152,6 +151,10 @@ class Studio(Keeper, widgets.VBox):
             part.close()
         super().close()
 
+    def __repr__(self) -> str:
+        """Say what to do where no widget can be shown."""
+        return "The studio lives in a running notebook only: run this cell again."
+
     def _connect(self) -> None:
         """Let buttons and pickers act."""
         view, buttons = self._view, self._buttons
@@ -159,7 +162,7 @@ class Studio(Keeper, widgets.VBox):
             buttons.start: self._toggle,
             buttons.step: lambda: self._paint(1),
             buttons.anew: self._begin,
-            buttons.go_back: lambda: self._go_back(self._now()),
+            buttons.go_back: self._go_on_from_here,
             buttons.keep: self._keep,
             buttons.finish: lambda: self._paint(FINISH_STEPS, view.large.value),
             buttons.take: self._take_home,
@@ -206,7 +209,7 @@ class Studio(Keeper, widgets.VBox):
             scene = replace(scene, region=None)
             self._show_photo(scene)
         self._view.refusal = ""
-        self._view.release()
+        self._keep_painted()
         self._show_originals(scene)
         self._view.say("Loading …")
         self.worker.begin(scene, self._controls.grows)
@@ -226,10 +229,7 @@ class Studio(Keeper, widgets.VBox):
 
     def _toggle(self) -> None:
         """Start, or pause."""
-        if self.worker.left:
-            self.worker.rest()
-        else:
-            self._paint(self._base.steps)
+        self.worker.rest() if self.worker.left else self._paint(self._base.steps)
 
     def _paint(self, steps: int, size: int | None = None) -> None:
         """Paint, and follow it on the time line; other studios rest."""

@@ -63,6 +63,7 @@ class Controls:
             "painting", images / "style", FIRST, size, self._choose, on_refuse
         )
         self.second = widgets.Dropdown(description="second painting")
+        self._first = self.painting.chosen
         self._offer_second(SECOND)
         self._second_image = self.painting.load(self.second.value)
         self.second.observe(self._choose_second, "value")
@@ -174,7 +175,7 @@ class Controls:
             name: widgets.FloatSlider(
                 value=weight,
                 max=max(20.0, 2 * weight),
-                step=0.5,
+                step=max(0.5, weight / 32),
                 description=name,
                 orientation="vertical",
                 readout_format=".3g",
@@ -191,9 +192,13 @@ class Controls:
             self._on_change()
 
     def _choose(self) -> None:
-        """Hand a choice of painting on; it may be a new one."""
+        """Hand a choice of painting on; it may be a new one, or the second's."""
         if list(self.second.options) != self.painting.names:
             self._offer_second(self.second.value)
+        if self.second.value == self.painting.value:
+            self._offer_second(self._first.name)
+            self._second_image = self._first.image
+        self._first = self.painting.chosen
         self._on_change()
 
     def _choose_second(self, change: dict) -> None:

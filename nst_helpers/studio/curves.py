@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ..plots import LOSS_LINES, OTHER_COLOURS
-from .painting import Moment
+from .moment import Moment
 
 WIDTH, HEIGHT = 256, 96  # of the drawing, in pixels
 LEFT, RIGHT, TOP, BOTTOM = 38, 116, 8, 88  # of the frame in it

@@ -12,7 +12,7 @@ from ..files import InputError, write_file
 from ..images import encode
 from ..pixels import resize
 from ..plots import FRAMES, encode_gif
-from .painting import Moment
+from .moment import Moment
 from .scene import write_recipe, write_region
 
 FILM_SIZE = 256  # pixels, at most

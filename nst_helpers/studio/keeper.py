@@ -55,12 +55,21 @@ class Keeper:
         self._shelf.keep(now.moment, now.film)
         self._show_originals(self._scene())
 
+    def _keep_painted(self) -> None:
+        """Put what was painted last on the shelf, so that nothing is lost."""
+        self._view.release()
+        newest = self.worker.painting.newest
+        if newest and newest.iteration:
+            self._keep()
+
+    def _go_on_from_here(self) -> None:
+        """Paint on from the moment shown."""
+        self._go_back(self._now())
+        self._paint(self._base.steps)
+
     def _go_back(self, kept: Kept) -> None:
         """Go back to a moment; the picture shown last is kept."""
-        newest = self.worker.painting.newest
-        if newest and newest.iteration and newest is not kept.moment:
-            self._view.release()
-            self._keep()
+        self._keep_painted()
         self._show_scene(kept.moment.scene)
         self._view.say(f"Back at iteration {kept.moment.iteration}.")
         self.worker.resume(kept.moment, kept.film)
@@ -79,6 +88,7 @@ class Keeper:
     def _take_home(self) -> None:
         """Write the moment shown into the folder, and offer it as links."""
         now, controls = self._now(), self._controls
+        self._buttons.links.value = "Writing …"
         scene, brought = now.moment.scene, {}
         for what, picker, name in (
             ("photo", controls.photo, scene.photo.name),
@@ -87,9 +97,7 @@ class Keeper:
             if content := picker.brought(name):
                 brought[f"{what}-{name}"] = content
         files = pack(now.moment, now.film, brought)
-        links = " · ".join(
-            download_link(name, content) for name, content in files.items()
-        )
+        links = " · ".join(download_link(*file) for file in files.items())
         self._buttons.links.value = f"To download: {links}"
         folder = write_files(self._buttons.folder.value, files)
         done = f"{len(files)} files are in the folder {html.escape(str(folder))}."
@@ -120,9 +128,7 @@ class Keeper:
         scenes = scenes or [replace(self._scene(), settings=settings)]
         for extreme in (min, max):
             extreme(scenes, key=lambda scene: scene.settings.size).check()
-        if self.worker.painting.newest and self.worker.painting.newest.iteration:
-            self._view.release()
-            self._keep()  # loading loses nothing
+        self._keep_painted()
         if moves:
             self._show_scene(moves[-1].scene)
             self._base = replace(self._base, steps=max(1, steps))
@@ -136,9 +142,9 @@ class Keeper:
 
     def _show_photo(self, scene: Scene) -> None:
         """Let the brush show the photo and the region of a scene."""
-        self._photo = scene.photo.image
+        self._photo = self._controls.photo.image
         with self._by_code():
-            self._brush.show(self._photo)
+            self._brush.show(scene.photo.image)
             self._brush.region = scene.region
 
     @contextmanager

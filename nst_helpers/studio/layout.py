@@ -9,7 +9,8 @@ from .controls import Controls
 from .shelf import Shelf
 from .view import View
 
-PAINT = "Paint over the picture where this painting shall be."
+PAINT = "Paint over the picture where this painting shall be. Until then, it is mixed."
+PULLS = "Bright: there it pulls hard."
 CSS = Path(__file__).with_name("studio.css").read_text(encoding="utf-8")
 
 
@@ -30,8 +31,10 @@ class Buttons:
     def __init__(self) -> None:
         self.start = _button("Start", "Paint, and rest", button_style="success")
         self.step = _button("One step", "Paint one iteration")
-        self.anew = _button("Begin again", "Bring the photo back; the sliders stay")
-        self.go_back = _button("Go on from here", "Go back to the moment shown")
+        self.anew = _button(
+            "Begin again", "Bring the photo back; sliders and region stay"
+        )
+        self.go_back = _button("Go on from here", "Paint on from the moment shown")
         self.keep = _button("Keep this moment", "Put the picture shown on the shelf")
         self.finish = _button("Finish", "Paint 40 more iterations, large")
         self.take = _button("Take home", "Write picture, film and recipe")
@@ -69,7 +72,7 @@ def arrange(
         view.status,
     )
     # The brush has two views: its canvas over the picture, its tools in a tab.
-    screen = widgets.Box([view.stage, brush]).add_class("nst-screen")
+    screen = widgets.Box([view.stage, brush, view.alert]).add_class("nst-screen")
     time_line = _row(view.film, view.time, buttons.go_back)
     middle = _box("nst-middle", screen, view.progress, time_line)
     tabs = {
@@ -81,7 +84,7 @@ def arrange(
         ),
         "Region": (_row(controls.second, widgets.HTML(PAINT)), brush),
         "Moments": (_row(buttons.keep, view.compare, view.wipe), shelf),
-        "Curves": (view.curves, view.pull),
+        "Curves": (view.curves, _box("nst-side", view.pull, widgets.HTML(PULLS))),
         "Finish": (
             _row(view.large, buttons.finish, view.estimate),
             _row(buttons.folder, buttons.take, buttons.recipe),
@@ -94,12 +97,15 @@ def arrange(
     panels.add_class("nst-tabs")
     main = widgets.Box([left, middle, panels]).add_class("nst-main")
 
-    def show_canvas(_: dict) -> None:
-        is_region = panels.selected_index == list(tabs).index("Region")
-        (main.add_class if is_region else main.remove_class)("nst-brushing")
+    def open_tab(_: dict) -> None:
+        opened = list(tabs)[panels.selected_index]
+        brushing = main.add_class if opened == "Region" else main.remove_class
+        brushing("nst-brushing")
+        if opened != "Moments":
+            view.wipe.value = 0.0  # there is nothing else to switch it off by
 
-    panels.observe(show_canvas, "selected_index")
-    return [style(), view.alert, main]
+    panels.observe(open_tab, "selected_index")
+    return [style(), main]
 
 
 def _button(text: str, tooltip: str, **more: str) -> widgets.Button:

@@ -3,51 +3,21 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..losses import Loss
-from ..pixels import MIN_SIDE, to_bytes, to_tensor
+from ..pixels import MIN_SIDE, to_bytes
 from ..step import Step
 from ..transfer import StyleTransfer
+from .moment import Moment
 from .pace import Pace
 from .pull import find_pull
 from .scene import Move, Scene
 
 KEPT = 200  # pictures on the time line; when there are more, every second one goes
-
-
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """Hold a picture of a run, and how it came about.
-
-    Args:
-        iteration: 0 is the start.
-        pixels: (H, W, 3), uint8.
-        losses: {name: loss} before weighting, and "total", as in Step.
-        weights: {name: weight} of these.
-        scene: it was painted by.
-        moves: all of the run so far.
-    """
-
-    iteration: int
-    pixels: Tensor
-    losses: dict[str, float]
-    weights: dict[str, float]
-    scene: Scene
-    moves: tuple[Move, ...]
-
-    @property
-    def image(self) -> Tensor:
-        """The picture, (1, 3, H, W) in [0, 1]."""
-        return to_tensor(self.pixels.numpy() / 255)
-
-    @property
-    def size(self) -> int:
-        """Its long side in pixels."""
-        return max(self.pixels.shape)
 
 
 class Painting:
@@ -104,17 +74,20 @@ class Painting:
         self._scene, self._grows = self._wide_enough(scene, grows), grows
         self._prepare()
 
-    def change(self, scene: Scene, grows: bool) -> None:
+    def change(self, scene: Scene, grows: bool, stays: bool) -> None:
         """Go on with another scene, of the same photo.
 
         Args:
             scene: to paint.
             grows: as in begin; the picture then first shrinks to answer quickly.
+            stays: the size is left as it is.
         """
         self._due, self._grows, self.pace.moved = [], grows, time.monotonic()
-        if grows and self.newest:
+        if stays:
+            self._grows, scene = False, scene.at(self.newest.size)
+        elif grows and self.newest:
             scene = scene.at(self.pace.quick_size(self.newest.size))
-        self._adopt(self._wide_enough(scene, grows))
+        self._adopt(self._wide_enough(scene, self._grows))
 
     def hold(self, size: int) -> None:
         """Go on in a size, in pixels, and stay in it until something is changed."""
@@ -145,6 +118,8 @@ class Painting:
     def watch(self, loss: str) -> None:
         """Find out, from now on, how hard a loss pulls; "" watches none."""
         self._watched = loss
+        if loss and self.newest and not self._transfer:
+            self._prepare()
         self._find_pull()
 
     def step(self) -> None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import ipywidgets as widgets
 
-from ..pixels import resize
-from .painting import Moment
-from .thumbnails import Thumbnails, jpeg_url
+from .moment import Moment
+from .thumbnails import Thumbnails, jpeg_url, shrink
+
+FILM = 24  # moments before it that are kept with one, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,8 @@ class Shelf(widgets.VBox):
         name = (
             f"{len(self.kept) + 1}: iteration {moment.iteration}, {', '.join(losses)}"
         )
-        self.kept[name] = Kept(moment, film)
-        self._urls[name] = jpeg_url(resize(moment.image, 192))
+        self.kept[name] = Kept(moment, film[:: 1 + len(film) // FILM])
+        self._urls[name] = jpeg_url(shrink(moment.image, 192))
         self._thumbs.offer(self._urls, None)
         return name
 

@@ -30,9 +30,13 @@ function nameSliders(studio) {
     if (!handle || !label) continue;
     if (handle.getAttribute("aria-label") !== label)
       handle.setAttribute("aria-label", label);
-    if (value && handle.getAttribute("aria-valuetext") !== value)
-      handle.setAttribute("aria-valuetext", value);
+    const told = value || `${Math.round(handle.getAttribute("aria-valuenow"))} %`;
+    if (handle.getAttribute("aria-valuetext") !== told)
+      handle.setAttribute("aria-valuetext", told);
   }
+  for (const empty of studio.querySelectorAll('[title="null"]'))
+    empty.removeAttribute("title");
+  studio.querySelector(".widget-play button")?.setAttribute("aria-label", "Play");
 }
 
 function render({ model, el }) {

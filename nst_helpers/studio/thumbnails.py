@@ -9,6 +9,9 @@ import ipywidgets as widgets
 from torch import Tensor
 
 from ..images import encode
+from ..pixels import stretch
+
+WHAT = {".gif": "film: ", ".json": "recipe: "}
 
 
 class Thumbnails(widgets.VBox):
@@ -72,8 +75,15 @@ def download_link(name: str, content: bytes) -> str:
         HTML.
     """
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    shown = html.escape(name)
-    return f'<a download="{shown}" href="{_data_url(content, kind)}">{shown}</a>'
+    what = WHAT.get(name[name.rfind(".") :], "")
+    file = html.escape(name)
+    return f'<a download="{file}" href="{_data_url(content, kind)}">{what}{file}</a>'
+
+
+def shrink(image: Tensor, long_side: int) -> Tensor:
+    """Bring an image's longer side to so many pixels, unless it is shorter already."""
+    scale = min(1, long_side / max(image.shape[2:]))
+    return stretch(image, *(max(1, round(scale * side)) for side in image.shape[2:]))
 
 
 def jpeg_url(image: Tensor) -> str:

@@ -8,19 +8,19 @@ import ipywidgets as widgets
 from torch import Tensor
 
 from ..images import encode
-from ..pixels import resize, stretch
 from .curves import draw_losses, draw_shares, label, loss_names
-from .painting import Moment
+from .moment import Moment
 from .pull import pull_png
 from .scene import Scene
 from .stage import Stage
-from .thumbnails import jpeg_url
+from .thumbnails import jpeg_url, shrink
 from .worker import Worker
 
 PAUSE = 0.1  # seconds between two pictures sent to the page, at least
 REDRAW = 0.4  # the same for the curves, which cost the page more
 FINISH_STEPS = 40
 LARGE_SIZES = (256, 384, 512, 768, 1024)
+SHOWN = 768  # pixels, at most, of a picture to compare with
 PHOTO = "the photo"  # to compare with
 
 
@@ -83,7 +83,7 @@ class View:
         if scene.settings.mix[1] or scene.region is not None:
             shown["second painting"] = second
         tags = (
-            f'<img src="{jpeg_url(resize(each.image, 256))}" alt="{what}: {name}" '
+            f'<img src="{jpeg_url(shrink(each.image, 256))}" alt="{what}: {name}" '
             f'title="{what}: {name}">'
             for what, each in shown.items()
             for name in [html.escape(each.name)]
@@ -100,10 +100,8 @@ class View:
     def show_other(self) -> None:
         """Lay the picture to compare with over the result, as far as it is wiped."""
         other = self._other.get(self.compare.value)
-        moment = self.moment
-        if other is not None and moment:
-            sides = moment.pixels.shape[:2]
-            self.stage.other = encode(stretch(other, *sides), "JPEG")
+        if other is not None:
+            self.stage.other = encode(shrink(other, SHOWN), "JPEG")
 
     def refuse(self, refusal: str) -> None:
         """Show why something was not done."""
@@ -114,7 +112,8 @@ class View:
     def say(self, note: str) -> None:
         """Show at once what was asked for; the worker's next picture takes it away."""
         self.note = note
-        self.show()
+        with self._lock:
+            self._tell(self.moment)
 
     def release(self) -> None:
         """Show the newest picture again."""
@@ -178,7 +177,7 @@ class View:
             parts.append(f"Iteration {moment.iteration}{of}{speed}")
             for name in loss_names([moment]):
                 weight = moment.weights.get(name, 0.0)
-                then = f" × {weight:g}" if self._pinned else ""  # the sliders say now
+                then = f" × {weight:.3g}" if self._pinned else ""  # the sliders say now
                 parts.append(f"{label(name)} {moment.losses[name]:.3g}{then}")
             parts.append(self._say_bent(moment))
         self.estimate.value = self._estimate(newest)

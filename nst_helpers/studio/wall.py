@@ -72,4 +72,5 @@ class Wall(widgets.VBox):
             return
         weights = (f"{label(n)} {getattr(settings, f'{n}_weight'):g}" for n in TERMS)
         line = f"{name}: {', '.join(weights)}, {settings.steps} iterations"
-        self._told.value = html.escape(line)
+        more = "; now press Start in the studio" if self._studio else ""
+        self._told.value = html.escape(line + more)

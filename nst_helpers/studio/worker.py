@@ -8,8 +8,11 @@ from contextlib import suppress
 
 from ..files import InputError
 from ..losses import Loss
-from .painting import Moment, Painting
+from .moment import Moment
+from .painting import Painting
 from .scene import Move, Scene
+
+LOADED = "A recipe is loaded: Start paints it again."
 
 
 def _command(method: Callable[..., None]) -> Callable[..., None]:
@@ -55,18 +58,23 @@ class Worker(threading.Thread):
         self._commands: queue.Queue[tuple] = queue.Queue()
         self._idle, self._sending = threading.Event(), threading.Lock()
         self._open, self._ended = True, False
+        self._finishing, self._end = False, "Resting."  # why it rests in the end
         self.start()
 
     @_command
     def begin(self, scene: Scene, grows: bool) -> None:
         """Begin a new run, and rest."""
         self._rest("Press Start.")
+        self._end = "Resting."
         self.painting.begin(scene, grows)
 
     @_command
     def change(self, scene: Scene, grows: bool) -> None:
         """Go on with another scene."""
-        self.painting.change(scene, grows)
+        self.painting.change(scene, grows, stays=self.left > 0 and self._finishing)
+        self._end = "Resting."
+        if self.status == LOADED:
+            self.status = "The recipe is changed: Start paints on."
 
     @_command
     def paint(self, steps: int, size: int | None = None) -> None:
@@ -79,7 +87,8 @@ class Worker(threading.Thread):
         self._rest("")
         if size:
             self.painting.hold(size)
-        self.left, self.total, self.status = steps, steps, "Painting."
+        self.left, self.total, self._finishing = steps, steps, bool(size)
+        self.status = "Finishing." if size else "Painting."
 
     @_command
     def rest(self) -> None:
@@ -102,8 +111,9 @@ class Worker(threading.Thread):
     @_command
     def play(self, moves: Sequence[Move], steps: int) -> None:
         """Begin a recipe's run, and rest."""
-        self._rest("A recipe is loaded: Start paints it again.")
+        self._rest(LOADED)
         self.painting.play(moves, steps)
+        self._end = "The recipe is painted to its end."
 
     @_command
     def watch(self, loss: str) -> None:
@@ -166,7 +176,7 @@ class Worker(threading.Thread):
         self.painting.step()
         self.left -= 1
         if not self.left:
-            self._rest("Resting.")
+            self._rest(self._end)
 
     def _rest(self, status: str) -> None:
         """Paint no more, saying why."""
