@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from operator import is_
 from pathlib import Path
 
 from ..files import InputError
@@ -19,6 +20,8 @@ MACHINE = ("weights", "device", "precision")  # no recipe changes these
 
 class Keeper:
     """Give Studio the shelf, the way home and the way back."""
+
+    _shown: tuple = ()  # what the small pictures were made from
 
     def load_recipe(self, path: str | Path) -> None:
         """Move everything to where a recipe has it; Start paints it again.
@@ -158,6 +161,11 @@ class Keeper:
 
     def _show_originals(self, scene: Scene) -> None:
         """Show small what goes into the picture, and offer the photo to compare."""
+        has_second = bool(scene.settings.mix[1]), scene.region is not None
+        shown = scene.photo.image, *scene.images, *has_second, len(self._shelf.kept)
+        if len(shown) == len(self._shown) and all(map(is_, shown, self._shown)):
+            return  # as before: a slider's move is answered sooner
+        self._shown = shown
         self._view.show_originals(scene)
         self._controls.mix.disabled = scene.region is not None
         kept = {name: kept.moment.image for name, kept in self._shelf.kept.items()}

@@ -4,8 +4,8 @@ from itertools import pairwise
 from statistics import median
 
 SIZES = (96, 128, 192, 256, 384, 512, 768, 1024)  # of the picture's long side
-FASTEST, SLOWEST = 0.2, 0.25  # seconds a picture, to grow and to stay as it is
-ANSWER = 0.1  # the same for a picture that answers a hand, which takes several
+FASTEST, SLOWEST = 0.16, 0.25  # seconds a picture, to grow and to stay as it is
+ANSWER = 0.05  # the same to answer a hand: the first picture takes three times that
 QUIET = 1.5  # seconds without a hand's move, until the picture grows
 PATIENCE = 10.0  # seconds, until a size that was too slow is tried again
 FEW, MANY = 4, 8  # pictures, before a pace is known, and before it is called slow
