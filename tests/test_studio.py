@@ -1171,7 +1171,7 @@ def test_it_grows_by_itself_as_far_as_it_stays_quick(monkeypatch):
     page.slider("style").value = 250.0
     page.press_and_wait("One step")
     assert page.newest.size == 128 and page.newest.iteration == 61
-    page.studio.paint(40)
+    page.studio.paint(60)
     assert page.newest.size == 256
     page.studio.close()
 
