@@ -365,7 +365,7 @@ def test_float32_takes_over_when_a_rounded_line_search_finds_no_way(
 ):
     # Without a style it is soon so near that rounding stands in the way.
     aim = dataclasses.replace(
-        TINY, precision="auto", steps=40, style_weight=0.0, tv_weight=1.0
+        TINY, precision="auto", steps=60, style_weight=0.0, tv_weight=0.3
     )
     transfer = StyleTransfer(photo, painting, aim)
     assert transfer.precision == "bfloat16"
@@ -382,13 +382,13 @@ def test_float32_takes_over_when_a_rounded_line_search_finds_no_way(
     assert totals[takeover] < 1.01 * totals[takeover - 1]
     assert totals[-1] < totals[takeover]
     # Taken up, it goes on in float32; bent, it is far from its goal again.
-    change(transfer, steps=42)
+    change(transfer, steps=62)
     again = handed_on(transfer)
     assert again.precision == "float32"
     ours, theirs = list(transfer), list(again)
     assert same(ours, theirs) and again.precision == "float32"
     for run in (transfer, again):
-        change(run, style_weight=10.0, steps=43)
+        change(run, style_weight=10.0, steps=63)
     steps = next(transfer), next(again)
     assert steps[0].restarted and same(steps[:1], steps[1:])
     assert transfer.precision == again.precision == "bfloat16"
