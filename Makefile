@@ -17,7 +17,7 @@ GALLERY := grace_hopper-hokusai_great_wave lake-kandinsky_composition_viii \
 	cat-morisot_hollyhocks temple-hashiguchi_ducks spices-cassatt_summertime \
 	colosseum-morisot_hollyhocks
 
-LONG := browser brush corpus numbers weights disk hostile safety studio bench kit long
+LONG := browser brush command_line device lessons corpus numbers weights disk hostile safety studio bench kit long
 
 # In a kit, the packages are at hand and no index is asked.
 ifneq ($(wildcard packages),)

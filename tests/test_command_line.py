@@ -269,6 +269,7 @@ def whole(tmp_path_factory):
     return path
 
 
+@pytest.mark.long
 def test_a_run_broken_off_ends_bit_for_bit_as_if_it_had_not_been(
     whole, monkeypatch, capsys
 ):
@@ -422,6 +423,7 @@ def test_a_recipes_colours_are_overruled():
     assert main(given) == 0 and not torch.equal(plain, load_image("out.png"))
 
 
+@pytest.mark.long
 def test_python_without_docstrings_knows_the_options():
     command = [sys.executable, "-OO", "-m", "nst_helpers", "--help"]
     done = subprocess.run(command, capture_output=True, text=True)

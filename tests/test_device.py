@@ -164,6 +164,7 @@ def test_a_forecast_of_what_cannot_be_is_refused(photo, painting):
             forecast(*pictures, dataclasses.replace(TINY, **changes))
 
 
+@pytest.mark.long
 def test_another_process_paints_the_same_without_pytorchs_compiler(tmp_path):
     """Whatever else goes on there: no stopwatch decides how."""
     recipe = """

@@ -647,6 +647,7 @@ def in_a_shell(*redirections):
     assert "Exception" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("empty_folder")
 def test_a_process_without_streams_paints():
     in_a_shell(">&-", "2>&-", "<&-")

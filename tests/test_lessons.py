@@ -608,7 +608,12 @@ def test_other_ways_to_be_right_are_accepted(name, answer):
     assert check(name, answer).startswith("Right. ")
 
 
-@pytest.mark.parametrize("name", CASES)
+PAINTS = pytest.param("paint_bold", marks=pytest.mark.long)  # a picture each time
+
+
+@pytest.mark.parametrize(
+    "name", [PAINTS, *(name for name in CASES if name != "paint_bold")]
+)
 def test_mistakes_are_told_apart(name):
     wrong = [
         (lambda *_: ..., "Nothing there yet"),

@@ -503,6 +503,7 @@ def test_what_torchvision_serves_is_not_suspected(site, state):
     assert (kept.float() - caffes[first]).abs().max() < 1e-3
 
 
+@pytest.mark.long
 def test_numbers_that_are_no_floats_are_refused(tmp_path):
     first = "features.0.weight"
     for change in (
