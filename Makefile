@@ -64,9 +64,7 @@ pictures: .venv/ready
 		-o images/results/hero.jpg --size 1024
 	set -e; for pair in $(GALLERY); do $(PAINT) images/content/$${pair%%-*}.jpg \
 		images/style/$${pair#*-}.jpg -o images/results/$$pair.jpg; done
-	$(BIN)/pytest -m browser -k light
-	$(BIN)/python -c "from nst_helpers import load_image, save_image; save_image( \
-		load_image('tests/screenshots/light-3-bent.png'), 'images/results/studio.jpg')"
+	$(BIN)/python tests/bench/studio.py film images/results/studio.webp
 
 # Without the mark, the last set-up did not finish: start from nothing.
 .venv/ready: requirements.txt

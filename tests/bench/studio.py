@@ -1,6 +1,6 @@
 """Steer the studio in a real browser: film it, or time its answers.
 
-    python tests/bench/studio.py film studio.gif   # an animation of it being steered
+    python tests/bench/studio.py film studio.webp  # it being steered; a still beside it
     python tests/bench/studio.py answers           # seconds from a slider to new pixels
 
 Chromium is needed, as for the browser tests. Let nothing else run.
@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from pages import QUIET, find_browser, jupyterlab  # noqa: E402
 from test_browser import NOTEBOOK, Page  # noqa: E402
 
-WIDTH, EACH = 880, 0.2  # of the film, in pixels; seconds a picture
+WIDTH, EACH = 960, 0.25  # of the film, in pixels; seconds a picture
 CURSOR = """() => { const dot = document.createElement("div");
     dot.style = `position: fixed; z-index: 200000; width: 22px; height: 22px;
         margin: -11px; border-radius: 50%; pointer-events: none;
@@ -128,7 +128,7 @@ def film(path):
         watch(7)
         handle = student.slider("style").locator(".noUi-handle")
         glide(*middle(handle))
-        glide(*middle(student.slider("style").locator(".noUi-base"), 0.75), down=True)
+        glide(*middle(student.slider("style").locator(".noUi-base"), 0.66), down=True)
         watch(4)
         tab = student.studio.locator(".lm-TabBar-tab").get_by_text("Region", exact=True)
         glide(*middle(tab))
@@ -143,20 +143,16 @@ def film(path):
         watch(7)
     frames = [Image.open(io.BytesIO(shot)).convert("RGB") for shot in shots]
     size = WIDTH, round(WIDTH * frames[0].height / frames[0].width)
-    frames = [
-        frame.resize(size, Image.Resampling.LANCZOS).quantize(128, dither=0)
-        for frame in frames
-    ]
-    times = [round(1000 * EACH)] * (len(frames) - 1) + [2500]
-    frames[0].save(
-        path, save_all=True, append_images=frames[1:], duration=times, loop=0
-    )
+    frames[-1].save(Path(path).with_suffix(".jpg"), quality=90)
+    first, *rest = [frame.resize(size, Image.Resampling.LANCZOS) for frame in frames]
+    times = [round(1000 * EACH)] * len(rest) + [2500]
+    first.save(path, save_all=True, append_images=rest, duration=times, quality=60)
     print(f"{path}: {len(frames)} pictures, {Path(path).stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("film", "answers"))
-    parser.add_argument("path", nargs="?", default="studio.gif")
+    parser.add_argument("path", nargs="?", default="studio.webp")
     options = parser.parse_args()
     film(options.path) if options.what == "film" else answers()
