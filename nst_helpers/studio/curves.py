@@ -8,8 +8,8 @@ import numpy as np
 from ..plots import LOSS_LINES, OTHER_COLOURS
 from .moment import Moment
 
-WIDTH, HEIGHT = 256, 96  # of the drawing, in pixels
-LEFT, RIGHT, TOP, BOTTOM = 38, 116, 8, 88  # of the frame in it
+WIDTH, HEIGHT = 256, 90  # of the drawing, in pixels
+LEFT, RIGHT, TOP, BOTTOM = 38, 116, 8, 82  # of the frame in it
 DASHES = {"-": "", "--": "6 3", "-.": "6 2 1 2", ":": "1 3"}
 
 
@@ -126,7 +126,7 @@ def _lines(names: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 def _legend(names: Sequence[str]) -> list[float]:
     """Place the lines of a legend from top to bottom."""
-    return [16 + row * min(22, 80 / len(names)) for row in range(len(names))]
+    return [15 + row * min(20, 76 / len(names)) for row in range(len(names))]
 
 
 def _across(steps: Sequence[Moment]) -> np.ndarray:

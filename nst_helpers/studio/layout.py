@@ -9,7 +9,7 @@ from .controls import Controls
 from .shelf import Shelf
 from .view import View
 
-PAINT = "Paint over the picture where this painting shall be. Until then, it is mixed."
+PAINT = "Paint where this shall be. Until then, it is mixed."
 PULLS = "Bright: there it pulls hard."
 CSS = Path(__file__).with_name("studio.css").read_text(encoding="utf-8")
 
