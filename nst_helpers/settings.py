@@ -14,7 +14,7 @@ from .layers import CONTENT_LAYERS, STYLE_LAYERS, LayerWeights
 TERMS = ("content", "style", "tv")  # each has a weight
 COARSE_STEPS = 40  # at most, at each size but the last; more gain nothing there
 RECIPE_VERSION = 1
-RECIPE_BYTES = 2_000_000  # what is longer is a film, say, and no recipe
+RECIPE_BYTES = 20_000_000  # what is longer is a film, say, and no recipe
 CHOICES = {
     "start": ("content", "noise", "style"),
     "optimizer": ("lbfgs", "adam"),

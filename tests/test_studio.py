@@ -1346,3 +1346,56 @@ def test_settings_image_and_running_can_be_observed(fresh):
     fresh.studio.paint(3)
     assert {"settings", "image", "running"} <= set(heard)
     assert fresh.studio.settings.style_weight == 250.0 and not fresh.studio.running
+
+
+def test_a_photo_chosen_while_all_weights_are_0_is_the_one_painted(fresh):
+    for name in WEIGHTS:
+        fresh.slider(name).value = 0.0
+    fresh.photo.value = "coffee"
+    assert "raise one" in fresh.alert
+    fresh.slider("style").value = 100.0
+    fresh.press_and_wait("One step")
+    coffee = resize(load_image(IMAGES / "content" / "coffee.jpg"), 32)
+    assert fresh.moments[0].image.shape == coffee.shape
+    assert (fresh.moments[0].image - coffee).abs().max() < 0.06
+    assert fresh.newest.scene.photo.name == "coffee" and fresh.iterations == [0, 1]
+
+
+def test_a_painting_mixed_in_at_rest_can_be_watched(page):
+    page.studio.paint(1)
+    page.slider("mix").value = 0.5
+    page.choice("who pulls where").value = "style 2"
+    page.worker.wait()
+    assert page.alert is None and page.run.pull.shape == (21, 32)
+    page.choice("who pulls where").value = ""
+
+
+def test_colours_changed_at_rest_are_in_the_recipe(page, tmp_path):
+    page.studio.paint(3)
+    page.choice("colours").value = "photo"
+    page.worker.wait()
+    page.find(widgets.Text, "folder").value = str(tmp_path)
+    page.press("Take home")
+    (recipe,) = tmp_path.glob("*.json")
+    picture = page.studio.image
+    other = Page()
+    other.studio.load_recipe(recipe)
+    other.press_and_wait("Start")
+    assert other.newest.iteration == 3 and torch.equal(other.studio.image, picture)
+    other.studio.close()
+
+
+def test_what_is_refused_stays_refused_until_it_is_changed(page):
+    page.studio.paint(1)
+    page.upload("your own", "thin.png", drawn(100, 500), page.painting)
+    page.worker.wait()
+    assert "each side needs at least 16" in page.alert
+    page.press_and_wait("One step")
+    assert "each side needs at least 16" in page.alert and page.newest.iteration == 1
+    page.painting.value = "hokusai great wave"
+    page.press_and_wait("One step")
+    assert page.alert is None and page.newest.iteration == 2
+    with pytest.raises(InputError, match="mixes two paintings, not 3"):
+        page.studio.settings = replace(page.studio.settings, mix=(1, 1, 0))
+    page.studio.reset()
+    page.studio.settings = replace(TINY, seed=3)  # a new run may have any

@@ -72,8 +72,7 @@ class Studio(Keeper, widgets.VBox):
         self._first, self._base, self._grows = settings, settings, grows
         self._weights = {loss.name: loss.weight for loss in extra}
         self._loading = True  # code moves everything: nothing is handed on
-        self._sending = threading.Lock()
-        self._photo: Tensor | None = None  # that the brush shows
+        self._sending, self._photo = threading.Lock(), None  # which the brush shows
         self._view, self._buttons, self._brush = View(), Buttons(), Brush()
         self._shelf = Shelf(lambda kept: self._try(lambda: self._go_back(kept)))
         self._controls = Controls(
@@ -101,10 +100,9 @@ class Studio(Keeper, widgets.VBox):
         """Refuse, whole, what cannot be painted."""
         settings = proposal["value"]
         if not self._loading:
-            newest = self.worker.painting.newest
-            if newest and newest.iteration:
+            if (newest := self.worker.painting.newest) and newest.iteration:
                 self._base.check_change(settings)
-            replace(self._scene(), settings=settings).check()
+            self._scene(settings).check()
         return settings
 
     @traitlets.observe("settings")
@@ -141,6 +139,7 @@ class Studio(Keeper, widgets.VBox):
             self._brush.region = None
             self.settings = self._controls.settings(self._first)
         self._begin()
+        self.worker.wait()
 
     def close(self) -> None:
         """End the thread and take the studio off the page."""
@@ -195,9 +194,10 @@ class Studio(Keeper, widgets.VBox):
         moment, self.running = self._view.moment, self.worker.left > 0
         self.image = moment and moment.image
 
-    def _scene(self) -> Scene:
-        """Gather what the controls say; refused: all weights at 0."""
-        controls, settings = self._controls, self._controls.settings(self._base)
+    def _scene(self, settings: Settings | None = None) -> Scene:
+        """Gather what the controls say; all weights at 0: refused."""
+        controls = self._controls
+        settings = settings or controls.settings(self._base)
         extra = {name: slider.value for name, slider in controls.extras.items()}
         chosen = controls.photo.chosen, controls.paintings
         return Scene(*chosen, settings, self._brush.region, extra)
@@ -220,6 +220,8 @@ class Studio(Keeper, widgets.VBox):
             return
         with self._sending:  # an older reading of them must not be sent last
             scene = self._scene()
+            if scene.photo.image is not self._photo:  # it was refused before
+                return self._begin()
             self._show_originals(scene)
             if self.worker.left:
                 self._view.say("Bends from the next iteration on.")

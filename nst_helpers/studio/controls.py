@@ -12,7 +12,7 @@ from ..settings import TERMS, Settings
 from .curves import label
 from .gallery import ImagePicker
 from .pace import SIZES
-from .scene import Named, Scene
+from .scene import Named, Scene, check_mix
 from .view import LARGE_SIZES
 
 COLOURS = ("as painted", ""), ("of the photo", "photo"), ("of the painting", "painting")
@@ -121,9 +121,7 @@ class Controls:
         Raises:
             InputError: they mix more than two paintings.
         """
-        if len(settings.mix) > 2:
-            count = len(settings.mix)
-            raise InputError(f"the studio mixes two paintings, not {count}")
+        check_mix(settings)
         self._quiet = True
         for field, slider in self.weights.items():
             _move(slider, getattr(settings, field))
@@ -145,9 +143,9 @@ class Controls:
         Args:
             scene: with pictures of these pickers.
         """
-        self.photo.choose(scene.photo.name)
+        self.photo.take(scene.photo)
         first, second = scene.paintings
-        self.painting.choose(first.name)
+        self.painting.take(first)
         self._offer_second(second.name)
         self._second_image = second.image
         size = scene.settings.size if self.size.value else self._first_size

@@ -177,6 +177,11 @@ class ImagePicker(widgets.VBox):
         self.image, self._chosen = self.load(name), name
         self._show()
 
+    def take(self, picture: Named) -> None:
+        """Choose a picture that was loaded before, without calling on_choose."""
+        self.image, self._chosen = picture.image, picture.name
+        self._show()
+
     def _show(self) -> None:
         """Show which picture is chosen."""
         self._thumbs.offer(self._thumbnails, self._chosen)

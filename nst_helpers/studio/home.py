@@ -27,8 +27,8 @@ def pack(
     Args:
         moment: whose picture it is.
         film: the moments before it.
-        brought: {"photo" or "painting" or "painting 2", with the ending of the file's
-            name: content} of pictures that no other studio has.
+        brought: {"photo-" or "painting-" and the file's name: content} of pictures
+            that no other studio has.
 
     Returns:
         {name: content}; all names have the same beginning.

@@ -42,21 +42,23 @@ class Keeper:
             picker.add(name, content)
         try:
             content = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # the latter of NUL in a name
+            why = getattr(error, "strerror", None) or error
+            raise InputError(f"{path}: cannot be read: {why}") from error
         self._read_recipe(content, path.name)
 
     def _now(self) -> Kept:
         """Return the moment shown, with those before it."""
-        if not self._view.moment:
+        moment = self._view.moment  # once: the worker goes on
+        if not moment:
             raise InputError("there is no picture yet; press Start")
-        return Kept(self._view.moment, self._view.film_before)
+        return Kept(moment, self._view.film_before(moment))
 
     def _keep(self) -> None:
         """Put the moment shown on the shelf."""
         now = self._now()
         self._shelf.keep(now.moment, now.film)
-        self._show_originals(self._scene())
+        self._offer_others()
 
     def _keep_painted(self) -> None:
         """Put what was painted last on the shelf, so that nothing is lost."""
@@ -128,7 +130,7 @@ class Keeper:
         settings = replace(settings, **here)
         moves = [move.on(here) for move in moves]
         scenes = [move.scene for move in moves]
-        scenes = scenes or [replace(self._scene(), settings=settings)]
+        scenes = scenes or [self._scene(settings)]
         for extreme in (min, max):
             extreme(scenes, key=lambda scene: scene.settings.size).check()
         self._keep_painted()
@@ -162,11 +164,15 @@ class Keeper:
     def _show_originals(self, scene: Scene) -> None:
         """Show small what goes into the picture, and offer the photo to compare."""
         has_second = bool(scene.settings.mix[1]), scene.region is not None
-        shown = scene.photo.image, *scene.images, *has_second, len(self._shelf.kept)
+        shown = scene.photo.image, *scene.images, *has_second
         if len(shown) == len(self._shown) and all(map(is_, shown, self._shown)):
             return  # as before: a slider's move is answered sooner
         self._shown = shown
         self._view.show_originals(scene)
         self._controls.mix.disabled = scene.region is not None
+        self._offer_others()
+
+    def _offer_others(self) -> None:
+        """Offer the photo, and what is on the shelf, to compare with."""
         kept = {name: kept.moment.image for name, kept in self._shelf.kept.items()}
-        self._view.offer_others({PHOTO: scene.photo.image} | kept)
+        self._view.offer_others({PHOTO: self._controls.photo.image} | kept)

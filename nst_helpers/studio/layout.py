@@ -79,12 +79,12 @@ def arrange(
         "Pictures": (controls.photo, controls.painting),
         "Mix": (
             controls.equaliser,
-            _box("nst-side", controls.second, controls.mix),
-            _box("nst-side", controls.size, controls.colours),
+            widgets.VBox([controls.second, controls.mix]),
+            widgets.VBox([controls.size, controls.colours]),
         ),
         "Region": (_row(controls.second, widgets.HTML(PAINT)), brush),
         "Moments": (_row(buttons.keep, view.compare, view.wipe), shelf),
-        "Curves": (view.curves, _box("nst-side", view.pull, widgets.HTML(PULLS))),
+        "Curves": (view.curves, widgets.VBox([view.pull, widgets.HTML(PULLS)])),
         "Finish": (
             _row(view.large, buttons.finish, view.estimate),
             _row(buttons.folder, buttons.take, buttons.recipe),

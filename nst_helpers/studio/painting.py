@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ..files import InputError
 from ..losses import Loss
 from ..pixels import MIN_SIDE, to_bytes
 from ..step import Step
@@ -73,6 +74,7 @@ class Painting:
         self.forget()
         self._scene, self._grows = self._wide_enough(scene, grows), grows
         self._prepare()
+        self._find_pull()
 
     def change(self, scene: Scene, grows: bool, stays: bool) -> None:
         """Go on with another scene, of the same photo.
@@ -87,7 +89,13 @@ class Painting:
             self._grows, scene = False, scene.at(self.newest.size)
         elif grows and self.newest:
             scene = scene.at(self.pace.quick_size(self.newest.size))
-        self._adopt(self._wide_enough(scene, self._grows))
+        scene = self._wide_enough(scene, self._grows)
+        try:
+            self._adopt(scene)
+        except InputError:
+            self._scene = scene  # what the sliders say: Start refuses it again
+            raise
+        self._find_pull()
 
     def hold(self, size: int) -> None:
         """Go on in a size, in pixels, and stay in it until something is changed."""
@@ -104,6 +112,8 @@ class Painting:
         self.forget()
         self._scene, self._moves = moment.scene, moment.moves
         self.moments, self.newest = [*film, moment], moment
+        self.restarts = sorted({move.iteration + 1 for move in moment.moves[1:]})
+        self.watch(self._watched)
 
     def play(self, moves: Sequence[Move], steps: int) -> None:
         """Begin a recipe's run; its steps then make its moves.
@@ -113,7 +123,8 @@ class Painting:
             steps: iterations of its picture; the moves after it are left out.
         """
         self.begin(moves[0].scene, False)
-        self._due = [move for move in moves[1:] if move.iteration < steps]
+        self._due = [move for move in moves[1:] if move.iteration <= steps]
+        self._make_due_moves()
 
     def watch(self, loss: str) -> None:
         """Find out, from now on, how hard a loss pulls; "" watches none."""
@@ -126,6 +137,18 @@ class Painting:
         """Paint one iteration; StopIteration says that there is no way on."""
         if not self._transfer:
             self._prepare()
+        self._keep(next(self._transfer))
+        size, now = self.newest.size, time.monotonic()
+        self.pace.note(now, size)
+        if self._grows:
+            better = self._wide_enough(self._scene.at(self.pace.next_size(now)), True)
+            if better.settings.size != size:
+                self._adopt(better)
+        self._make_due_moves()
+        self._find_pull()
+
+    def _make_due_moves(self) -> None:
+        """Make the moves of a recipe that come after the newest picture."""
         while self._due and self._due[0].iteration <= self.newest.iteration:
             move = self._due.pop(0)
             if move.again:
@@ -133,13 +156,6 @@ class Painting:
                 self._prepare()
             else:
                 self._adopt(move.scene)
-        self._keep(next(self._transfer))
-        size, now = self.newest.size, time.monotonic()
-        self.pace.note(now, size)
-        better = self.pace.next_size(now) if self._grows else size
-        if better != size:
-            self._adopt(self._wide_enough(self._scene.at(better), True))
-        self._find_pull()
 
     def _wide_enough(self, scene: Scene, grows: bool) -> Scene:
         """Return the scene in a size in which no side falls under 16 pixels."""
@@ -173,8 +189,11 @@ class Painting:
         before, transfer = self._scene, self._transfer
         if transfer:
             losses = scene.losses(self._extra)
-            if scene.differs_in_weights_only(before):
-                for old, new in zip(transfer.losses, losses, strict=True):
+            pairs = list(zip(transfer.losses, losses, strict=True))
+            # One of weight 0 has prepared nothing to aim at.
+            same = all(bool(old.weight) == bool(new.weight) for old, new in pairs)
+            if same and scene.differs_in_weights_only(before):
+                for old, new in pairs:
                     old.weight = new.weight
             else:
                 transfer.losses = losses
@@ -186,7 +205,9 @@ class Painting:
         elif transfer:
             self._note(Move(self.newest.iteration, scene))
             if scene.settings.keep_colors != before.settings.keep_colors:
-                self._show(replace(self.newest, pixels=_pixels(transfer.image)))
+                same = {"scene": scene, "moves": self._moves}
+                pixels = _pixels(transfer.image)
+                self._show(replace(self.newest, pixels=pixels, **same))
 
     def _note(self, move: Move) -> None:
         """Take a move down; of several at one picture, the last one counts."""
@@ -213,9 +234,8 @@ class Painting:
 
     def _find_pull(self) -> None:
         """Compute how hard the loss watched pulls."""
-        self.pull = None
-        if self._watched and self._transfer:
-            self.pull = find_pull(self._transfer, self._watched)
+        watched = self._watched and self._transfer
+        self.pull = find_pull(self._transfer, self._watched) if watched else None
 
 
 def _pixels(image: Tensor) -> Tensor:

@@ -65,6 +65,7 @@ class Scene:
     def check(self) -> None:
         """Refuse what a picture gets too small for, or too large (InputError)."""
         settings = self.settings
+        check_mix(settings)
         resize(self.photo.image, settings.size, "the photo")
         for image in self.images:
             resize(image, settings.size, "the painting", settings.style_scale)
@@ -100,6 +101,13 @@ class Scene:
             and (self.region is other.region is None)
             and all(a is b for a, b in zip(self.images, other.images, strict=True))
         )
+
+
+def check_mix(settings: Settings) -> None:
+    """Refuse settings that mix more than two paintings (InputError)."""
+    if len(settings.mix) > 2:
+        count = len(settings.mix)
+        raise InputError(f"the studio mixes two paintings, not {count}")
 
 
 @dataclass(frozen=True, eq=False)

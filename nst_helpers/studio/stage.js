@@ -9,12 +9,12 @@ function picture(model, trait, type, name) {
   const img = document.createElement("img");
   img.className = name;
   img.draggable = false;
+  let url = "";
   const show = () => {
-    const url = address(model.get(trait), type);
+    URL.revokeObjectURL(url); // also of one that never was shown
+    url = address(model.get(trait), type);
     img.hidden = !url;
-    if (!url) return;
-    img.onload = img.onerror = () => URL.revokeObjectURL(url);
-    img.src = url;
+    if (url) img.src = url;
   };
   model.on(`change:${trait}`, show);
   show();

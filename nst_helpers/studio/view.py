@@ -70,11 +70,10 @@ class View:
         """The moment that is shown; None before the first."""
         return self._pinned or self.worker.painting.newest
 
-    @property
-    def film_before(self) -> list[Moment]:
-        """The moments before the one shown."""
+    def film_before(self, moment: Moment) -> list[Moment]:
+        """List the moments before one."""
         moments = self.worker.painting.moments
-        return moments[: moments.index(self.moment)] if self.moment in moments else []
+        return [each for each in moments if each.iteration < moment.iteration]
 
     def show_originals(self, scene: Scene) -> None:
         """Show small what a picture is made from."""
@@ -101,7 +100,8 @@ class View:
         """Lay the picture to compare with over the result, as far as it is wiped."""
         other = self._other.get(self.compare.value)
         if other is not None:
-            self.stage.other = encode(shrink(other, SHOWN), "JPEG")
+            with self._lock:
+                self.stage.other = encode(shrink(other, SHOWN), "JPEG")
 
     def refuse(self, refusal: str) -> None:
         """Show why something was not done."""
@@ -122,6 +122,8 @@ class View:
     def follow(self) -> None:
         """Show the newest picture, but not more often than a page can follow."""
         self.note = ""
+        if self._pinned not in self.worker.painting.moments:
+            self._pinned = None  # of a run that ended
         if not self.worker.left or time.monotonic() - self._sent >= PAUSE:
             self.show()
             self._sent = time.monotonic()
@@ -139,8 +141,9 @@ class View:
             if moment is None or not moments:
                 return
             veil = b""
-            if painting.pull is not None and moment is painting.newest:
-                veil = pull_png(painting.pull)
+            pull = painting.pull
+            if pull is not None and moment is painting.newest:
+                veil = pull_png(pull)
             names = [moment.scene.photo.name, moment.scene.paintings[0].name]
             alt = f"{names[0]} painted in the manner of {names[1]}"
             self.stage.show(
@@ -169,10 +172,9 @@ class View:
         each, parts = worker.painting.pace.seconds, [self.note or worker.status]
         if worker.left and each:
             parts[0] += f" {_minutes(worker.left * each)} left."
-        done = worker.total - worker.left
-        self.progress.value = done / worker.total if worker.total else 0.0
+        self.progress.value = worker.done / worker.total if worker.total else 0.0
         if moment:
-            of = f" of {newest.iteration}" if self._pinned else ""
+            of = f" of {newest.iteration}" if self._pinned and newest else ""
             speed = f", {1 / each:.1f}/s" if each else ""
             parts.append(f"Iteration {moment.iteration}{of}{speed}")
             for name in loss_names([moment]):

@@ -52,12 +52,14 @@ class Wall(widgets.VBox):
             except InputError as error:
                 refused.append(str(error))
             else:
-                pictures[recipe.stem] = jpeg_url(image)
-                self._recipes[recipe.stem] = recipe
+                # A file's name may hold bytes that no page can show.
+                name = recipe.stem.encode(errors="replace").decode()
+                pictures[name], self._recipes[name] = jpeg_url(image), recipe
         count = len(pictures)
         line = f"{count} picture{'s' * (count != 1)} in {self._folder}"
         self._told.value = html.escape(line if count else f"{line} yet")
-        self._alert.value = html.escape(". ".join(refused))
+        alert = ". ".join(refused).encode(errors="replace").decode()
+        self._alert.value = html.escape(alert)
         self._thumbs.offer(pictures, None)
 
     def _choose(self, name: str) -> None:

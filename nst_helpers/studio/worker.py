@@ -42,7 +42,7 @@ class Worker(threading.Thread):
     Attributes:
         painting: what is painted; only to be read.
         left: iterations still to do.
-        total: iterations of the last paint.
+        total, done: iterations of the last paint, and how many of them are painted.
         status: a few words: what it does, or why it rests.
         error: why the last command was broken off, in one line; or None.
     """
@@ -52,7 +52,8 @@ class Worker(threading.Thread):
     ) -> None:
         super().__init__(name="worker", daemon=True)
         self.painting = Painting(extra)
-        self.left, self.total, self.status = 0, 0, "Press Start."
+        self.left, self.total, self.done = 0, 0, 0
+        self.status = "Press Start."
         self.error: str | None = None
         self._on_change = on_change
         self._commands: queue.Queue[tuple] = queue.Queue()
@@ -65,7 +66,7 @@ class Worker(threading.Thread):
     def begin(self, scene: Scene, grows: bool) -> None:
         """Begin a new run, and rest."""
         self._rest("Press Start.")
-        self._end = "Resting."
+        self.total, self._end = 0, "Resting."
         self.painting.begin(scene, grows)
 
     @_command
@@ -87,7 +88,8 @@ class Worker(threading.Thread):
         self._rest("")
         if size:
             self.painting.hold(size)
-        self.left, self.total, self._finishing = steps, steps, bool(size)
+        self.left, self.total, self.done = steps, steps, 0
+        self._finishing = bool(size)
         self.status = "Finishing." if size else "Painting."
 
     @_command
@@ -106,12 +108,14 @@ class Worker(threading.Thread):
     def resume(self, moment: Moment, film: Sequence[Moment]) -> None:
         """Go back to a moment, and rest there."""
         self._rest("Resting: Start goes on from here.")
+        self.total = 0
         self.painting.resume(moment, film)
 
     @_command
     def play(self, moves: Sequence[Move], steps: int) -> None:
         """Begin a recipe's run, and rest."""
         self._rest(LOADED)
+        self.total = 0
         self.painting.play(moves, steps)
         self._end = "The recipe is painted to its end."
 
@@ -174,7 +178,7 @@ class Worker(threading.Thread):
     def _step(self) -> None:
         """Paint one iteration."""
         self.painting.step()
-        self.left -= 1
+        self.left, self.done = self.left - 1, self.done + 1
         if not self.left:
             self._rest(self._end)
 
