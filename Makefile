@@ -17,8 +17,6 @@ GALLERY := grace_hopper-hokusai_great_wave lake-kandinsky_composition_viii \
 	cat-morisot_hollyhocks temple-hashiguchi_ducks spices-cassatt_summertime \
 	colosseum-morisot_hollyhocks
 
-LONG := browser brush command_line device lessons corpus numbers weights disk hostile safety studio bench kit long
-
 # In a kit, the packages are at hand and no index is asked.
 ifneq ($(wildcard packages),)
 export PIP_NO_INDEX := 1
@@ -42,7 +40,7 @@ test test-fast: .venv/ready
 		--nbval-lax --nbval-cell-timeout=300 notebooks tests
 
 test-long: .venv/ready
-	$(BIN)/pytest --hypothesis-profile=long $(LONG:%=tests/test_%.py)
+	$(BIN)/pytest --hypothesis-profile=long tests
 
 bench: .venv/ready
 	$(BIN)/python tests/bench/bench.py

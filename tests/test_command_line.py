@@ -186,6 +186,7 @@ def test_it_asks_before_overwriting(monkeypatch, tmp_path, answer, status):
     assert ((tmp_path / "out.png").read_bytes() == b"mine") == (status == 2)
 
 
+@pytest.mark.long
 def test_paintings_are_mixed():
     second = str(IMAGES / "style" / "cassatt_summertime.jpg")
     third = str(IMAGES / "style" / "hokusai_poppies.jpg")
@@ -231,6 +232,7 @@ def test_as_large_as_the_photo():
     assert Settings.load("r.json").size == 45
 
 
+@pytest.mark.long
 def test_large_pictures_are_painted_from_coarse_to_fine():
     """As long as the first of the sizes has 256 pixels or more."""
     cheap = ["--content-weight", "0", "--style-weight", "0"]  # no network runs
@@ -294,6 +296,7 @@ def test_a_run_broken_off_ends_bit_for_bit_as_if_it_had_not_been(
     assert open("more.png", "rb").read() == open("at_once.png", "rb").read()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child")
 def test_ctrl_c_saves_the_best_so_far_and_a_checkpoint_of_the_last_step(whole):
     given = [*LONG, *KEEPING, "-o", "out.png", "--frames", "frames"]

@@ -199,6 +199,7 @@ def test_a_profile_of_megabytes_is_obeyed():
     assert abs(ours - RGB[..., GREEN_FIRST]).max() < 12
 
 
+@pytest.mark.long
 def test_a_photo_of_108_megapixels_is_shrunk_while_it_is_decoded(tmp_path, monkeypatch):
     grey = Image.new("L", (12_000, 9_000), 60)
     grey.paste(200, (6_000, 0, 12_000, 9_000))

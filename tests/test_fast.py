@@ -346,6 +346,7 @@ def test_runs_are_taken_up_bit_for_bit(photo, painting, tmp_path, made_for_bfloa
         assert same(steps + list(again), whole)
 
 
+@pytest.mark.long
 def test_bfloat16_ends_where_float32_does(photo, painting):
     aim = Settings(size=48, steps=10, precision="float32")
     rough = dataclasses.replace(aim, precision="bfloat16")

@@ -158,6 +158,7 @@ def test_a_state_of_another_run_is_refused_and_changes_nothing(photo, painting):
     assert same(steps + list(transfer), whole)
 
 
+@pytest.mark.long
 def test_a_run_with_losses_of_ones_own_is_taken_up_with_them(photo, painting, tmp_path):
     def losses(weight=2.0):
         watch = Watch(lambda image, _: (image[:, 0].mean() - 1) ** 2)
