@@ -37,7 +37,8 @@ test test-fast: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	NST_STEPS=3 $(BIN)/pytest -n 2 --dist loadfile -m "$(ONLY)" \
-		--nbval-lax --nbval-cell-timeout=300 notebooks tests
+		--nbval-lax --nbval-cell-timeout=300 \
+		notebooks tests/test_studio.py tests/test_browser.py tests  # longest first
 
 test-long: .venv/ready
 	$(BIN)/pytest --hypothesis-profile=long tests
