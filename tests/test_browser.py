@@ -218,7 +218,8 @@ def test_a_student_steers_a_painting(page, tmp_path):
 
     page.open("Finish")
     page.press("Take home")
-    expect(page.studio.get_by_text("files are in the folder results")).to_be_visible()
+    done = page.studio.get_by_text("files are in the folder results")
+    expect(done).to_be_visible(timeout=30_000)
     assert {path.suffix for path in page.folder.iterdir()} == {".png", ".gif", ".json"}
     with page.page.expect_download() as download:
         page.studio.locator("a[download$='.gif']").click()
@@ -269,7 +270,8 @@ def test_what_goes_wrong_is_said_and_the_wall_hangs(page, tmp_path):
     page.press("Pause")
     page.open("Finish")
     page.press("Take home")
-    expect(page.studio.get_by_text("files are in the folder results")).to_be_visible()
+    done = page.studio.get_by_text("files are in the folder results")
+    expect(done).to_be_visible(timeout=30_000)
     style = page.slider("style").locator(".widget-readout").text_content()
     page.drag("style", 0.2)
     wall.get_by_role("button", name="Look again").click()
