@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import nbformat
 import pytest
 from conftest import IMAGES
+from playwright.sync_api import sync_playwright
 
 QUIET = [
     "--no-sandbox",  # for root, in a container
@@ -34,6 +36,29 @@ def find_browser(playwright):
         "no browser: apt-get install chromium, or .venv/bin/playwright install "
         "chromium; make test-fast leaves these tests out"
     )
+
+
+@contextmanager
+def browse(address, height=720):
+    """Open an address in a browser, and give its page."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_browser(playwright), args=QUIET
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": height})
+        page.set_default_timeout(60_000)
+        page.goto(address)
+        yield page
+        browser.close()
+
+
+def run_cell(page, number=0):
+    """Run a code cell; asked too early, before its kernel is there, it does not."""
+    cell = page.locator(".jp-CodeCell").nth(number)
+    cell.locator(".cm-content").click()
+    while cell.locator(".jp-InputPrompt").text_content() == "[ ]:":
+        page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(500)
 
 
 @contextmanager
@@ -113,3 +138,12 @@ def _serve(program, folder, *options):
     finally:
         server.terminate()
         server.wait(30)
+
+
+SERVERS = {
+    "light": jupyterlab,
+    "dark": partial(jupyterlab, theme="JupyterLab Dark"),
+    "contrast": partial(jupyterlab, theme="JupyterLab Dark High Contrast"),
+    "notebook": notebook7,
+    "voila": voila,
+}

@@ -3,13 +3,12 @@
 import base64
 import shutil
 import time
-from functools import partial
 
 import numpy as np
 import pytest
 from conftest import IMAGES
-from pages import QUIET, find_browser, jupyterlab, notebook7, voila
-from playwright.sync_api import expect, sync_playwright
+from pages import SERVERS, browse, run_cell
+from playwright.sync_api import expect
 
 from nst_helpers import load_image
 from nst_helpers.pixels import resize, to_array
@@ -19,12 +18,6 @@ pytestmark = pytest.mark.browser
 ROOT = IMAGES.parent
 SHOTS = ROOT / "tests" / "screenshots"  # of this run; git ignores them
 NOTEBOOK = ROOT / "notebooks" / "11_play_in_the_studio.ipynb"
-SERVERS = {
-    "light": jupyterlab,
-    "dark": partial(jupyterlab, theme="JupyterLab Dark"),
-    "notebook7": notebook7,
-    "voila": voila,
-}
 
 
 class Page:
@@ -91,37 +84,22 @@ class Page:
             assert time.monotonic() < end, "the picture did not change"
             time.sleep(0.1)
 
-    def run_cell(self, number):
-        """Run a cell; asked before its kernel is there, it does not."""
-        cell = self.page.locator(".jp-CodeCell").nth(number)
-        cell.locator(".cm-content").click()
-        while cell.locator(".jp-InputPrompt").text_content() == "[ ]:":
-            self.page.keyboard.press("Control+Enter")
-            self.page.wait_for_timeout(500)
-
 
 @pytest.fixture
 def page(request, tmp_path):
     place = request.param
     serve = SERVERS[place](tmp_path / "served", NOTEBOOK)
-    with sync_playwright() as playwright, serve as address:
-        browser = playwright.chromium.launch(
-            executable_path=find_browser(playwright), args=QUIET
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.set_default_timeout(60_000)
-        page.goto(address)
+    with serve as address, browse(address) as page:
         student = Page(page, place)
         student.folder = tmp_path / "served" / "notebooks" / "results"
         if place != "voila":  # which runs all cells
-            student.run_cell(0)
-            student.run_cell(1)
+            run_cell(page, 0)
+            run_cell(page, 1)
         student.studio.wait_for(timeout=120_000)
         if place != "voila":
             expect(student.status).to_contain_text("Press Start.", timeout=60_000)
         page.wait_for_timeout(1000)  # it has scrolled itself into sight
         yield student
-        browser.close()
 
 
 def paint_the_right_half(page):
@@ -146,7 +124,7 @@ def paint_the_right_half(page):
     "page",
     [
         "light",
-        pytest.param("notebook7", marks=pytest.mark.long),
+        pytest.param("notebook", marks=pytest.mark.long),
         pytest.param("voila", marks=pytest.mark.long),
     ],
     indirect=True,
@@ -263,7 +241,7 @@ def test_what_goes_wrong_is_said_and_the_wall_hangs(page, tmp_path):
     page.drag("style", 0.7)
     page.page.wait_for_timeout(2000)
     # The kernel is free: other cells run while it paints, the first view stays.
-    page.run_cell(3)
+    run_cell(page.page, 3)
     wall = page.page.locator(".nst-studio").nth(1)
     expect(wall.get_by_text("0 pictures in results yet")).to_be_visible()
     page.studio.evaluate("e => e.scrollIntoView({block: 'start'})")

@@ -3,7 +3,6 @@
 import io
 import json
 import time
-from functools import partial
 
 import nbformat
 import numpy as np
@@ -11,9 +10,9 @@ import pytest
 import torch
 from conftest import IMAGES
 from files import chunk, png
-from pages import QUIET, find_browser, jupyterlab, notebook7, voila
+from pages import SERVERS, browse, run_cell
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from nst_helpers import InputError
 from nst_helpers.studio.brush import Brush
@@ -173,13 +172,6 @@ other.on_click(lambda _: brush.show(load_image("../images/content/cat.jpg")))
 brush.show(load_image("../images/content/lake.jpg", 512))
 display(brush, HBox(buttons), place, told)
 """
-SERVERS = {
-    "light": jupyterlab,
-    "dark": partial(jupyterlab, theme="JupyterLab Dark"),
-    "contrast": partial(jupyterlab, theme="JupyterLab Dark High Contrast"),
-    "notebook": notebook7,
-    "voila": voila,
-}
 
 
 class Page:
@@ -249,14 +241,6 @@ def stroke(start, end, size=40, soft=0.2):
     return np.clip((size / 2 - away) / max(1, size / 2 * soft), 0, 1)
 
 
-def run_cell(page):
-    """Run the first cell; asked too early, before its kernel is there, it does not."""
-    page.locator(".jp-CodeCell .cm-content").first.click()
-    while page.locator(".jp-InputPrompt").first.text_content() == "[ ]:":
-        page.keyboard.press("Control+Enter")
-        page.wait_for_timeout(500)
-
-
 @pytest.fixture
 def student(request, tmp_path):
     cell = nbformat.v4.new_code_cell(CELL)
@@ -264,20 +248,13 @@ def student(request, tmp_path):
     book = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
     nbformat.write(book, tmp_path / "brush.ipynb")
     serve = SERVERS[request.param](tmp_path / "served", tmp_path / "brush.ipynb")
-    with sync_playwright() as playwright, serve as address:
-        browser = playwright.chromium.launch(
-            executable_path=find_browser(playwright), args=QUIET
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(60_000)
-        page.goto(address)
+    with serve as address, browse(address, height=800) as page:
         if request.param != "voila":
             run_cell(page)
         student = Page(page, request.param)
         student.canvas.wait_for()
         student.canvas.scroll_into_view_if_needed()
         yield student
-        browser.close()
 
 
 @pytest.mark.browser

@@ -18,7 +18,9 @@ from torch.nn.functional import conv2d
 
 from nst_helpers import (
     VGG19,
+    ContentLoss,
     Settings,
+    StyleLoss,
     StyleTransfer,
     content_loss,
     gram_matrix,
@@ -407,6 +409,18 @@ def test_losses_of_ones_own_are_given_whole_numbers(photo, painting, made_for_bf
     aim = dataclasses.replace(BARE, precision="bfloat16")
     next(StyleTransfer(photo, None, aim, own(painting, watch)))
     assert seen[-1] == torch.bfloat16
+
+
+def test_losses_of_the_package_take_numbers_of_16_bits(
+    photo, painting, made_for_bfloat16
+):
+    aim = dataclasses.replace(BARE, precision="auto")
+    layers = {"conv2_1": 1.0}
+    ours = [ContentLoss(1.0, {"conv1_2": 1.0}), StyleLoss(painting, 100.0, layers)]
+    assert StyleTransfer(photo, None, aim, ours).precision == "bfloat16"
+    # A statistic of one's own need not know of them.
+    other = StyleLoss(painting, 100.0, layers, statistic=lambda f: f.mean((2, 3)))
+    assert StyleTransfer(photo, None, aim, [ours[0], other]).precision == "float32"
 
 
 def test_a_fixed_precision_stays(photo, painting):

@@ -133,8 +133,8 @@ class Keeper:
         scenes = scenes or [self._scene(settings)]
         for extreme in (min, max):
             extreme(scenes, key=lambda scene: scene.settings.size).check()
-        self._keep_painted()
         if moves:
+            self._keep_painted()
             self._show_scene(moves[-1].scene)
             self._base = replace(self._base, steps=max(1, steps))
             self.worker.play(moves, steps)

@@ -192,11 +192,12 @@ class Painting:
             pairs = list(zip(transfer.losses, losses, strict=True))
             # One of weight 0 has prepared nothing to aim at.
             same = all(bool(old.weight) == bool(new.weight) for old, new in pairs)
-            if same and scene.differs_in_weights_only(before):
-                for old, new in pairs:
-                    old.weight = new.weight
-            else:
+            # Each move makes the optimiser begin anew, also one there and back again:
+            # so it does when a recipe is played, which has the last of them only.
+            if scene.bare == transfer.settings or not (same and scene.aims_as(before)):
                 transfer.losses = losses
+            for old, new in pairs:
+                old.weight = new.weight
             if scene.bare != transfer.settings:
                 transfer.settings = scene.bare
         self._scene = scene

@@ -92,13 +92,13 @@ class Scene:
         plain = {name: getattr(Settings(), name) for name in OF_LOSSES}
         return replace(self.settings, steps=LIMITS["steps"][1], scales=1, **plain)
 
-    def differs_in_weights_only(self, other: "Scene") -> bool:
-        """Tell whether another has losses of the same aims."""
+    def aims_as(self, other: "Scene") -> bool:
+        """Tell whether another's losses have the same aims, whatever they weigh."""
         names = "content_layers", "style_layers", "style_scale"
         same = (getattr(self.settings, n) == getattr(other.settings, n) for n in names)
         return (
             all(same)
-            and (self.region is other.region is None)
+            and self.region is other.region
             and all(a is b for a, b in zip(self.images, other.images, strict=True))
         )
 
@@ -183,6 +183,7 @@ def read_recipe(
     if studio is None:
         return settings, [], settings.steps
     moves, said, pictures, region = [], {}, (), None
+    most = LIMITS["steps"][1]
     try:
         photo = find("photo", studio["photo"])
         for told in studio["moves"]:
@@ -198,9 +199,9 @@ def read_recipe(
                 for key, weight in said["extra"].items()
             }
             scene = Scene(photo, pictures, Settings.from_json(text), region, extra)
-            at = check_number("iteration", told["iteration"], *(0, LIMITS["steps"][1]))
+            at = check_number("iteration", told["iteration"], 0, most)
             moves.append(Move(at, scene, bool(told["again"])))
-        steps = check_number("steps", studio["steps"], 0, LIMITS["steps"][1])
+        steps = check_number("steps", studio["steps"], 0, most)
         if not moves or any(len(move.scene.paintings) != 2 for move in moves):
             raise InputError("the studio needs two paintings and a start")
     except InputError as error:
@@ -230,9 +231,8 @@ def read_region(content: bytes) -> Tensor | None:
 
 def _describe(scene: Scene) -> dict:
     """Write a scene down, but for its photo."""
-    settings = asdict(scene.settings)
     return {
-        "settings": json.loads(json.dumps(settings)),
+        "settings": asdict(scene.settings),
         "paintings": [painting.mark for painting in scene.paintings],
         "region": base64.b64encode(write_region(scene.region)).decode() or None,
         "extra": dict(scene.extra),

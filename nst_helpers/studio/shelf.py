@@ -35,27 +35,22 @@ class Shelf(widgets.VBox):
         self._thumbs = Thumbnails(lambda name: on_choose(self.kept[name]), "nst-shelf")
         super().__init__([self._thumbs])
 
-    def keep(self, moment: Moment, film: Sequence[Moment]) -> str:
+    def keep(self, moment: Moment, film: Sequence[Moment]) -> None:
         """Keep a moment, unless it is kept already.
 
         Args:
             moment: to keep.
             film: the moments before it.
-
-        Returns:
-            What it is called.
         """
-        for name, kept in self.kept.items():
-            if kept.moment is moment:
-                return name
+        if any(kept.moment is moment for kept in self.kept.values()):
+            return
         losses = (f"{n} {x:.2g}" for n, x in moment.losses.items() if n != "range")
         name = (
             f"{len(self.kept) + 1}: iteration {moment.iteration}, {', '.join(losses)}"
         )
         self.kept[name] = Kept(moment, film[:: 1 + len(film) // FILM])
         self._urls[name] = jpeg_url(shrink(moment.image, 192))
-        self._thumbs.offer(self._urls, None)
-        return name
+        self.release()
 
     def release(self) -> None:
         """Choose none, so that each can be clicked."""

@@ -18,7 +18,11 @@ function picture(model, trait, type, name) {
   };
   model.on(`change:${trait}`, show);
   show();
-  return [img, () => model.off(`change:${trait}`, show)];
+  const forget = () => {
+    model.off(`change:${trait}`, show);
+    URL.revokeObjectURL(url);
+  };
+  return [img, forget];
 }
 
 // A screen reader is told what each slider is, and its value as it is written.

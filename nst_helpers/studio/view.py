@@ -122,7 +122,8 @@ class View:
     def follow(self) -> None:
         """Show the newest picture, but not more often than a page can follow."""
         self.note = ""
-        if self._pinned not in self.worker.painting.moments:
+        moments, pinned = self.worker.painting.moments, self._pinned
+        if pinned and not (moments and pinned.moves[0] is moments[0].moves[0]):
             self._pinned = None  # of a run that ended
         if not self.worker.left or time.monotonic() - self._sent >= PAUSE:
             self.show()
@@ -191,10 +192,10 @@ class View:
         if before is None:
             return ""
         who = "L-BFGS" if last.scene.settings.optimizer == "lbfgs" else "Adam"
-        size, at = last.scene.settings.size, last.iteration
-        if last.scene.settings == before.scene.at(size).settings and not last.again:
-            if size != before.scene.settings.size:
-                return f"{size} pixels since iteration {at}."
+        size, at, old = last.scene.settings.size, last.iteration, before.scene
+        alike = last.scene.aims_as(old) and last.scene.settings == old.at(size).settings
+        if alike and size != old.settings.size and not last.again:
+            return f"{size} pixels since iteration {at}."
         return f"Bent at iteration {at}: {who} started its memory anew."
 
     def _estimate(self, newest: Moment | None) -> str:

@@ -17,10 +17,10 @@ from pathlib import Path
 from statistics import median
 
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from pages import QUIET, find_browser, jupyterlab  # noqa: E402
+from pages import browse, jupyterlab, run_cell  # noqa: E402
 from test_browser import NOTEBOOK, Page  # noqa: E402
 
 WIDTH, EACH = 960, 0.25  # of the film, in pixels; seconds a picture
@@ -42,25 +42,21 @@ LISTEN = """() => { window.shown = []; window.moved = [];
 @contextmanager
 def opened():
     """Open notebook 11 in JupyterLab, without its file browser."""
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        with jupyterlab(Path(folder) / "served", NOTEBOOK) as address:
-            browser = playwright.chromium.launch(
-                executable_path=find_browser(playwright), args=QUIET
-            )
-            page = browser.new_page(viewport={"width": 1280, "height": 720})
-            page.set_default_timeout(60_000)
-            page.goto(address)
-            student = Page(page, "bench")
-            student.run_cell(0)
-            student.run_cell(1)
-            student.studio.wait_for(timeout=120_000)
-            expect(student.status).to_contain_text("Press Start.", timeout=60_000)
-            page.keyboard.press("Escape")
-            page.keyboard.press("Control+b")
-            page.wait_for_timeout(1500)
-            student.studio.evaluate("e => e.scrollIntoView({block: 'start'})")
-            yield student
-            browser.close()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        jupyterlab(Path(folder) / "served", NOTEBOOK) as address,
+        browse(address) as page,
+    ):
+        student = Page(page, "bench")
+        run_cell(page, 0)
+        run_cell(page, 1)
+        student.studio.wait_for(timeout=120_000)
+        expect(student.status).to_contain_text("Press Start.", timeout=60_000)
+        page.keyboard.press("Escape")
+        page.keyboard.press("Control+b")
+        page.wait_for_timeout(1500)
+        student.studio.evaluate("e => e.scrollIntoView({block: 'start'})")
+        yield student
 
 
 def answers():
