@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-LESSONS = sorted(FOLDER.glob("0[0-7]*.ipynb"))
+LESSONS = [p for p in sorted(FOLDER.glob("*.ipynb")) if p.name[:2] != "11"]
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb")) + sorted(FOLDER.glob("solutions/*.ipynb"))
 LOCAL_PATH = re.compile(r"/(home|root|tmp|Users|work|usr|opt|mnt)/|[A-Z]:\\")
 HEADINGS = ["**You will make**", "**You will learn**", "**You need**"]
@@ -42,7 +42,8 @@ def code(path):
 
 
 def test_there_are_notebooks_and_each_lesson_has_solutions():
-    assert [lesson.name[:2] for lesson in LESSONS] == [f"0{k}" for k in range(8)]
+    numbers = [lesson.name[:2] for lesson in LESSONS]
+    assert len(numbers) >= 8 and numbers == [f"{k:02}" for k in range(len(numbers))]
     for lesson in LESSONS:
         assert (FOLDER / "solutions" / lesson.name).exists()
 
