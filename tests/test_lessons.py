@@ -117,6 +117,41 @@ def cut_elsewhere(bgr):
     return rgb.view(1, 3, height, width).float() / 255
 
 
+def mm(
+    wins=lambda w: w.sum(1),
+    compared=lambda w: w + w.T,
+    pairs=lambda s: s[:, None] + s,
+    by=lambda n, pairs: (n / pairs).sum(1),
+    end=lambda W, below: W / below,
+):
+    return lambda s, w: end(wins(w), by(compared(w), pairs(s)))
+
+
+def one_after_the_other(s, wins):
+    s = s.clone()
+    for i in range(len(s)):
+        s[i] = mm()(s, wins)[i]
+    return s
+
+
+def count_wins(answers, names):
+    wins = torch.zeros(len(names), len(names))
+    for answer in answers:
+        sides = {answer["left"], answer["right"]}
+        (beaten,) = sides - {answer["chosen"]}
+        wins[names.index(answer["chosen"]), names.index(beaten)] += 1
+    return wins
+
+
+def count_shown(answers, names, chosen=None):
+    """Count who stood left of whom; only where the one on a side was chosen."""
+    shown = torch.zeros(len(names), len(names))
+    for answer in answers:
+        if chosen is None or answer["chosen"] == answer[chosen]:
+            shown[names.index(answer["left"]), names.index(answer["right"])] += 1
+    return shown
+
+
 LOUD = Settings().style_layers
 SMALL = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
 OTHER = torch.rand(1, 3, 40, 32, generator=torch.Generator().manual_seed(1)) ** 2
@@ -559,6 +594,80 @@ CASES = {
             (lambda losses, s: losses["nonsense"], "stops: KeyError"),
         ],
     ),
+    "chance": (
+        lambda a, b: a / (a + b),
+        [
+            (lambda a, b: b / (a + b), "the other one"),
+            (lambda a, b: a / b, "are the odds: divide"),
+            (lambda a, b: b / a, "odds of the other"),
+            (lambda a, b: a - b, "between 0 and 1"),
+            (lambda a, b: 100 * a / (a + b), "percent"),
+            (lambda a, b: a**2 / (a**2 + b**2), "square"),
+            (lambda a, b: 1 / (1 + torch.tensor(b - a).exp()), "no exp"),
+            (lambda a, b: 1 / (a + b), "above the line"),
+            (lambda a, b: a / ((a + b) / 2), "mean"),
+            (lambda a, b: 0.5, "scores have to count"),
+            (lambda a, b: a / a + b, "formula"),
+            (lambda a, b: float(a > b), "formula"),
+        ],
+    ),
+    "mm_step": (
+        mm(),
+        [
+            (mm(wins=lambda w: w.sum(0)), "losses"),
+            (mm(compared=lambda w: w), "whoever won"),
+            (mm(compared=lambda w: w.T), "alone"),
+            (mm(end=lambda W, below: below), "only the sum"),
+            (mm(end=lambda W, below: below / W), "upside down"),
+            (mm(end=lambda W, below: W * below), "Divide"),
+            (mm(end=lambda W, below: W), "wins alone"),
+            (mm(pairs=lambda s: 1), "share of wins"),
+            (lambda s, wins: s * mm()(s, wins), "multiply"),
+            (mm(by=lambda n, pairs: n.sum(1) / pairs.sum(1)), "pair by pair"),
+            (mm(pairs=lambda s: s), "left out s_i"),
+            (mm(pairs=lambda s: s[:, None]), "left out s_j"),
+            (mm(by=lambda n, pairs: (n / pairs).sum()), "its own"),
+            (one_after_the_other, "keep the old"),
+            (mm(end=lambda W, b: (W / b) / (W / b).sum()), "common factor"),
+            (mm(end=lambda W, b: (W / b) / (W / b).mean()), "by the mean"),
+            (
+                mm(end=lambda W, b: (W / b) / (W / b).log().mean().exp()),
+                "geometric",
+            ),
+            (lambda s, wins: s, "old scores"),
+            (lambda s, wins: s.mul_(mm()(s, wins) / s), "clone"),
+            (lambda s, wins: mm()(s, wins)[0], "shape"),
+            (lambda s, wins: wins / (wins + wins.T), "shape"),
+            (lambda s, wins: 3 * mm()(s, wins), "formula"),
+        ],
+    ),
+    "count_wins": (
+        count_wins,
+        [
+            (lambda answers, names: count_wins(answers, names).T, "defeats"),
+            (lambda answers, names: count_shown(answers, names), "stood left"),
+            (lambda answers, names: count_shown(answers, names).T, "stood right"),
+            (lambda answers, names: count_shown(answers, names, "left"), "right one"),
+            (
+                lambda answers, names: count_shown(answers, names, "right").T,
+                "left one",
+            ),
+            (lambda answers, names: count_wins(answers, names) > 0, "counts twice"),
+            (
+                lambda answers, names: (
+                    count_wins(answers, names) + count_wins(answers, names).T
+                ),
+                "for both",
+            ),
+            (lambda answers, names: 2 * count_wins(answers, names), "count once|once"),
+            (lambda answers, names: count_wins(answers, names) / len(answers), "share"),
+            (lambda answers, names: count_wins(answers, names).sum(1), "beat whom"),
+            (lambda answers, names: torch.zeros(4, 4), "reach the table"),
+            (lambda answers, names: {"sun": 3}, "dict"),
+            (lambda answers, names: count_wins(answers, names[:2]), "stops: Value"),
+            (lambda answers, names: torch.zeros(3, 3), "shape"),
+        ],
+    ),
     "goes_down": (
         armijo(),
         [
@@ -582,8 +691,8 @@ def check(name, answer):
 
 
 def test_every_check_is_tested():
-    files = [getattr(lessons, f"lesson_0{number}") for number in range(8)]
-    files.append(lessons.total)
+    names = [f"lesson_{number:02}" for number in (*range(8), 10)]
+    files = [getattr(lessons, name) for name in (*names, "total")]
     written = {name for file in files for name in dir(file) if "check_" in name}
     assert {f"check_{name}" for name in CASES} == written == set(lessons.__all__)
 

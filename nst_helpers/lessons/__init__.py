@@ -17,16 +17,20 @@ from .lesson_06 import (
     check_picture,
 )
 from .lesson_07 import check_shares, check_total_loss
+from .lesson_10 import check_chance, check_count_wins, check_mm_step
 from .total import check_painting_loss
 
 __all__ = [
+    "check_chance",
     "check_content_gradient",
+    "check_count_wins",
     "check_evaluate",
     "check_first_layer",
     "check_goes_down",
     "check_gram",
     "check_halve",
     "check_isotropic",
+    "check_mm_step",
     "check_paint",
     "check_paint_bold",
     "check_painting_loss",
