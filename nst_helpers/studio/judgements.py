@@ -137,7 +137,7 @@ def read_answers(
         {NAME: answers}, and a line on each file that was left out.
     """
     found, refused, questions = {}, [], {}
-    for path in sorted(Path(folder).expanduser().glob(PATTERN)):
+    for path in sorted(Path(os.path.expanduser(folder)).glob(PATTERN)):
         try:
             asked, answers = read_file(path, names)
             if questions.setdefault(asked, path) != next(iter(questions.values())):
@@ -181,7 +181,7 @@ def read_file(path: Path, names: Sequence[str]) -> tuple[str, list[Answer]]:
         for side in ("left", "right"):
             if answer[side] not in names:
                 line = f"it is about other pictures, such as {tell(answer[side])}"
-                raise InputError(f"{path}: {line}; take another file")
+                raise InputError(f"{path}: {line}; choose another file")
     return question, answers
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
-from ..files import InputError
+from ..files import InputError, look, tell
 from ..images import Picture, as_image
 from .home import write_files
 from .judgements import Answer, bradley_terry, count_wins, pair_up, read_file
@@ -50,31 +50,31 @@ class Ranking(widgets.VBox):
     ) -> None:
         if len(pictures) < 2:
             raise InputError("one picture cannot be compared; give two, or more")
-        self._file, self._question = Path(file).expanduser(), question
+        self._file, self._question = Path(os.path.expanduser(file)), question
         self._urls = {n: jpeg_url(as_image(p, n)) for n, p in pictures.items()}
         seed = zlib.crc32(self._file.name.encode()) if seed is None else seed
         self._pairs = pair_up(list(pictures), seed)
         self.answers: list[Answer] = self._resume()
         asked = f"<b>{html.escape(question)}</b> Click it, or press Tab and Enter."
-        self._asked, self._told = widgets.HTML(asked), widgets.HTML()
-        self._alert, self._thumbs = widgets.HTML(), Thumbnails(self._answer, "nst-duel")
+        self._asked = widgets.HTML(asked)
+        self._thumbs = Thumbnails(self._answer, "nst-duel")
+        self._count, self._alert, self._told = (widgets.HTML() for _ in range(3))
         self._back = widgets.Button(description="Take back", icon="undo")
         self._back.on_click(lambda _: self.take_back())
-        row = widgets.HBox([self._back, self._told]).add_class("nst-row")
-        parts = [style(), self._asked, self._thumbs, row, self._alert]
+        row = widgets.HBox([self._back, self._count]).add_class("nst-row")
+        parts = [style(), self._asked, self._thumbs, row, self._alert, self._told]
         super().__init__(parts)
         self.add_class("nst-studio")
         self._show()
 
     def choose(self, side: str) -> None:
         """Answer that the picture on one side, "left" or "right", is the better one."""
-        if side not in ("left", "right"):
-            raise InputError(f"a side is left or right, not {side!r}")
+        if side not in SIDES.values():
+            raise InputError(f"a side is left or right, not {tell(side)}")
         if len(self.answers) == len(self._pairs):
             raise InputError("all pairs are judged")
-        shown = dict(
-            zip(("left", "right"), self._pairs[len(self.answers)], strict=True)
-        )
+        pair = self._pairs[len(self.answers)]
+        shown = dict(zip(SIDES.values(), pair, strict=True))
         self.answers.append(shown | {"chosen": shown[side]})
         self._save()
 
@@ -90,7 +90,7 @@ class Ranking(widgets.VBox):
 
     def _resume(self) -> list[Answer]:
         """Read what was answered before."""
-        if not self._file.exists():
+        if not look(self._file):
             return []
         question, answers = read_file(self._file, list(self._urls))
         shown = [(answer["left"], answer["right"]) for answer in answers]
@@ -118,13 +118,10 @@ class Ranking(widgets.VBox):
         if done < count:
             urls = (self._urls[name] for name in self._pairs[done])
             self._thumbs.offer(dict(zip(SIDES, urls, strict=True)), None)
-            self._told.value = f"{done} of {count} answered, {count - done} to go"
-        else:
-            self._told.value = (
-                f"All {count} answered, and saved in {html.escape(str(self._file))}."
-            )
-            self._told.value += self._tell()
-        shown = "" if done < count else "none"
+        file = html.escape(str(self._file))
+        self._count.value = f"{done} of {count} answered. File: {file}"
+        self._told.value = self._tell() if done == count else ""
+        shown = "none" if done == count else ""
         self._thumbs.layout.display = self._asked.layout.display = shown
 
     def _tell(self) -> str:
@@ -136,15 +133,11 @@ class Ranking(widgets.VBox):
         for i in shares[0].argsort(descending=True).tolist():
             best, low, high = (f"{100 * share[i]:.0f}" for share in shares)
             won, of = int(wins[i].sum()), int(wins[i].sum() + wins[:, i].sum())
-            line = (
-                f"{html.escape(names[i])}: won {won} of {of}; against an average one "
-            )
-            line += f"{best} % ({low} to {high} %)"
+            line = f"{html.escape(names[i])}: won {won} of {of}; against an average "
+            line += f"one {best} % ({low} to {high} %)"
             rows.append(f'<li><img src="{self._urls[names[i]]}" alt="">{line}</li>')
         left = sum(answer["chosen"] == answer["left"] for answer in self.answers)
-        both = int((wins == 2).sum())  # of a pair, the same one twice
-        steady = f"You chose the left one {left} times of {len(self.answers)}; "
-        steady += (
-            f"of {len(self.answers) // 2} pairs, {both} were answered alike twice."
-        )
+        alike, pairs = int((wins == 2).sum()), len(self.answers) // 2
+        steady = f"You chose the left one {left} times of {len(self.answers)}; of "
+        steady += f"{pairs} pairs, {alike} were answered alike twice."
         return f'<ol class="nst-ranks">{"".join(rows)}</ol><p>{steady}</p>'
