@@ -14,8 +14,9 @@ from ..images import Picture, as_image
 from .home import write_files
 from .judgements import Answer, bradley_terry, count_wins, pair_up, read_file
 from .layout import style
-from .thumbnails import Thumbnails, jpeg_url
+from .thumbnails import Thumbnails, jpeg_url, shrink
 
+LARGE = 640  # pixels: what a page has room for
 SIDES = {"the left one": "left", "the right one": "right"}
 
 
@@ -51,7 +52,8 @@ class Ranking(widgets.VBox):
         if len(pictures) < 2:
             raise InputError("one picture cannot be compared; give two, or more")
         self._file, self._question = Path(os.path.expanduser(file)), question
-        self._urls = {n: jpeg_url(as_image(p, n)) for n, p in pictures.items()}
+        small = {n: shrink(as_image(p, n), LARGE) for n, p in pictures.items()}
+        self._urls = {name: jpeg_url(image) for name, image in small.items()}
         seed = zlib.crc32(self._file.name.encode()) if seed is None else seed
         self._pairs = pair_up(list(pictures), seed)
         self.answers: list[Answer] = self._resume()
@@ -102,7 +104,7 @@ class Ranking(widgets.VBox):
     def _save(self) -> None:
         """Write all answers, and show what comes next."""
         kept = {"question": self._question, "answers": self.answers}
-        content = json.dumps(kept, indent=1, ensure_ascii=False).encode()
+        content = json.dumps(kept, indent=1).encode()
         self._alert.value = ""
         try:
             write_files(str(self._file.parent), {self._file.name: content})
@@ -119,7 +121,7 @@ class Ranking(widgets.VBox):
             urls = (self._urls[name] for name in self._pairs[done])
             self._thumbs.offer(dict(zip(SIDES, urls, strict=True)), None)
         file = html.escape(str(self._file))
-        self._count.value = f"{done} of {count} answered. File: {file}"
+        self._count.value = f"{done} of {count} answered, {count - done} to go. {file}"
         self._told.value = self._tell() if done == count else ""
         shown = "none" if done == count else ""
         self._thumbs.layout.display = self._asked.layout.display = shown
