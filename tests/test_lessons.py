@@ -152,6 +152,14 @@ def count_shown(answers, names, chosen=None):
     return shown
 
 
+def count_against(answers, names, side):
+    """Count the one chosen against that on a side, even if it is the same."""
+    wins = torch.zeros(len(names), len(names))
+    for answer in answers:
+        wins[names.index(answer["chosen"]), names.index(answer[side])] += 1
+    return wins
+
+
 LOUD = Settings().style_layers
 SMALL = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
 OTHER = torch.rand(1, 3, 40, 32, generator=torch.Generator().manual_seed(1)) ** 2
@@ -607,7 +615,7 @@ CASES = {
             (lambda a, b: 1 / (a + b), "above the line"),
             (lambda a, b: a / ((a + b) / 2), "mean"),
             (lambda a, b: 0.5, "scores have to count"),
-            (lambda a, b: a / a + b, "formula"),
+            (lambda a, b: a / a + b, "brackets"),
             (lambda a, b: float(a > b), "formula"),
         ],
     ),
@@ -620,6 +628,9 @@ CASES = {
             (mm(end=lambda W, below: below), "only the sum"),
             (mm(end=lambda W, below: below / W), "upside down"),
             (mm(end=lambda W, below: W * below), "Divide"),
+            (mm(end=lambda W, below: W.sum() / below), "each picture: one sum"),
+            (mm(by=lambda n, pairs: (n * pairs).sum(1)), "you multiply"),
+            (mm(pairs=lambda s: s + s), "to itself"),
             (mm(end=lambda W, below: W), "wins alone"),
             (mm(pairs=lambda s: 1), "share of wins"),
             (lambda s, wins: s * mm()(s, wins), "multiply"),
@@ -663,6 +674,22 @@ CASES = {
             (lambda answers, names: count_wins(answers, names) / len(answers), "share"),
             (lambda answers, names: count_wins(answers, names).sum(1), "beat whom"),
             (lambda answers, names: torch.zeros(4, 4), "reach the table"),
+            (
+                lambda answers, names: count_against(answers, names, "right"),
+                "the right",
+            ),
+            (lambda answers, names: count_against(answers, names, "left"), "the left"),
+            (
+                lambda answers, names: count_against(answers, names, "chosen"),
+                "are the same",
+            ),
+            (lambda answers, names: count_wins(answers[:1], names), "in the loop"),
+            (
+                lambda answers, names: (
+                    count_wins(answers, names) - count_wins(answers, names).T
+                ),
+                "takes nothing away",
+            ),
             (lambda answers, names: {"sun": 3}, "dict"),
             (lambda answers, names: count_wins(answers, names[:2]), "stops: Value"),
             (lambda answers, names: torch.zeros(3, 3), "shape"),

@@ -36,6 +36,7 @@ def check_chance(chance: Callable[[float, float], float]) -> str:
             * mine
             / (mine + other),
             "Always one half? The scores have to count.": 0.5,
+            "Python divides before it adds: brackets around the sum.": 1 + other,
         }
         compare(
             call(chance, mine, other), torch.tensor(mine / (mine + other)), mistakes
@@ -73,6 +74,11 @@ def check_mm_step(mm_step: Callable[[Tensor, Tensor], Tensor]) -> str:
         ),
         "That is only the sum below the line: W stands above it.": below,
         "You have it upside down: W stands above the line.": below / W,
+        "W is the wins of each picture: one sum for each row.": wins.sum() / below,
+        "Divide n by s_i + s_j: you multiply.": W / (n * pairs).sum(1),
+        "s + s adds each score to itself: take s[:, None] + s.": (
+            W / (n / (s + s)).sum(1)
+        ),
         "W times the sum? Divide by it.": W * below,
         "Those are the wins alone: divide by the sum.": W,
         "That is the share of wins: in the sum, n is divided by (s_i + s_j).": (
@@ -121,21 +127,32 @@ def check_count_wins(
     answers = [
         {"left": of[a], "right": of[b], "chosen": of[c]} for a, b, _, c in told.split()
     ]
-    right, shown, lefts = (torch.zeros(4, 4) for _ in range(3))
+    right, shown, lefts, by_right, by_left, first = torch.zeros(6, 4, 4)
     for answer in answers:
         left, other = names.index(answer["left"]), names.index(answer["right"])
         chosen = names.index(answer["chosen"])
         right[chosen, left + other - chosen] += 1
         shown[left, other] += 1
         lefts[left, other] += answer["chosen"] == answer["left"]
+        by_right[chosen, other] += 1
+        by_left[chosen, left] += 1
+        if right.sum() == 1:
+            first.copy_(right)
     mistakes = {
         "You count defeats: the one chosen is the row, the other one the column.": (
             right.T
         ),
         "You count who stood left of whom: who was chosen?": shown,
-        "You count who stood right of whom: who was chosen?": shown.T,
+        "You count who stood right of whom: chosen is a name, not a side.": shown.T,
         "Answers for the right one are missing.": lefts,
         "Answers for the left one are missing.": right - lefts,
+        "The column is the one not chosen: that is not always the right one.": by_right,
+        "The column is the one not chosen: that is not always the left one.": by_left,
+        "Row and column are the same: the column is the one not chosen.": (
+            right.sum(1).diag()
+        ),
+        "Only the first answer counts: does return stand in the loop?": first,
+        "A defeat takes nothing away: add wins only.": right - right.T,
         "A pair that was answered alike twice counts twice: add 1.": (
             right.clamp(max=1)
         ),
