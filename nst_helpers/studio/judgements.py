@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,8 @@ def read_answers(
 ) -> tuple[dict[str, list[Answer]], list[str]]:
     """Read the answers of a class out of all files ranking-NAME.json of a folder.
 
+    Only those to the question that most answered: others cannot be added to them.
+
     Args:
         folder: of the files; others in it are left alone.
         names: of what was compared.
@@ -136,16 +139,20 @@ def read_answers(
     Returns:
         {NAME: answers}, and a line on each file that was left out.
     """
-    found, refused, questions = {}, [], {}
+    kept, refused = {}, []
     for path in sorted(Path(os.path.expanduser(folder)).glob(PATTERN)):
         try:
-            asked, answers = read_file(path, names)
-            if questions.setdefault(asked, path) != next(iter(questions.values())):
-                raise InputError(f"{path}: it answers another question: {tell(asked)}")
+            kept[path] = read_file(path, names)
         except InputError as error:
             refused.append(str(error))
-        else:
+    questions = Counter(asked for asked, _ in kept.values())
+    most = questions.most_common(1)[0][0] if questions else None
+    found = {}
+    for path, (asked, answers) in kept.items():
+        if asked == most:
             found[path.stem.removeprefix("ranking-")] = answers
+        else:
+            refused.append(f"{path}: it answers another question: {tell(asked)}")
     return found, refused
 
 
