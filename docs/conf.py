@@ -25,6 +25,7 @@ exclude_patterns = [".*", "build", "site", "kit", "packages"]  # not even search
 nb_execution_mode = "off"  # the outputs are stored
 myst_enable_extensions = ["colon_fence", "dollarmath", "html_image", "substitution"]
 autodoc_member_order, autodoc_preserve_defaults = "bysource", True
+napoleon_use_ivar = True
 add_module_names, maximum_signature_line_length = False, 70
 default_role, nitpicky = "code", True
 nitpick_ignore_regex = [("py:.*", r"(?!nst_helpers).*")]  # types of other packages
@@ -36,9 +37,12 @@ html_theme_options |= {"extra_footer": "Text: CC BY 4.0. Code: MIT."}
 html_theme_options |= {"footer_content_items": ["extra-footer.html"]}
 html_static_path, html_css_files = ["static", "../build/static"], ["site.css"]
 if REPOSITORY:  # notebooks are launched from there
-    hosts = {"binderhub_url": "https://mybinder.org"}
-    hosts["colab_url"] = "https://colab.research.google.com"
-    html_theme_options |= {"repository_url": REPOSITORY, "launch_buttons": hosts}
+    html_theme_options |= {"repository_url": REPOSITORY, "repository_branch": "main"}
+    html_theme_options["launch_buttons"] = {
+        "notebook_interface": "jupyterlab",
+        "binderhub_url": "https://mybinder.org",
+        "colab_url": "https://colab.research.google.com",
+    }
 
 
 def card(notebook):
@@ -55,8 +59,8 @@ def card(notebook):
 :::"""
 
 
-LESSONS = sorted(ROOT.glob("notebooks/[0-9]*.ipynb"))
-myst_substitutions = {"lessons": "\n".join(map(card, LESSONS))}
+cards = map(card, sorted(ROOT.glob("notebooks/[0-9]*.ipynb")))
+myst_substitutions = {"lessons": "\n".join(cards)}
 
 
 def change(app, doctree):
@@ -75,7 +79,7 @@ def change(app, doctree):
         if file.startswith("notebooks/solutions/"):
             way = download_reference(*inside, reftarget=f"/{file}", refdoc=here)
         elif REPOSITORY:
-            way = nodes.reference(*inside, refuri=f"{REPOSITORY}/blob/HEAD/{file}")
+            way = nodes.reference(*inside, refuri=f"{REPOSITORY}/blob/main/{file}")
         else:
             way = nodes.inline(*inside)
         if path.exists():  # else Sphinx warns of it
