@@ -3,7 +3,7 @@
 # Each makes .venv first if it is not there, or if requirements.txt has changed.
 # make kit: one folder to copy, from which a class sets up without a network.
 # For authors: make notebooks runs every notebook and keeps its outputs; make pictures
-# paints what the README shows.
+# paints what the README shows; make site builds the web site into site/.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,7 +23,7 @@ export PIP_NO_INDEX := 1
 export PIP_FIND_LINKS := packages
 endif
 
-.PHONY: lab test test-fast test-long bench demo kit notebooks pictures
+.PHONY: lab test test-fast test-long bench demo kit notebooks pictures site
 
 # The studio takes uploads as messages, which the server limits to 10 MB.
 lab: .venv/ready
@@ -64,6 +64,26 @@ pictures: .venv/ready
 	set -e; for pair in $(GALLERY); do $(PAINT) images/content/$${pair%%-*}.jpg \
 		images/style/$${pair#*-}.jpg -o images/results/$$pair.jpg; done
 	$(BIN)/python tests/bench/studio.py film images/results/studio.webp
+
+site: .venv/site build/static/mathjax/LICENSE
+	rm -rf site build/site
+	$(BIN)/sphinx-build -q -E -W --keep-going -c docs -d build/doctrees . build/site
+	mv build/site site
+	echo '<meta http-equiv="refresh" content="0; url=docs/index.html">' > site/index.html
+	$(BIN)/pytest -q tests/test_site.py
+
+.venv/site: docs/requirements.txt .venv/ready
+	$(BIN)/pip install --disable-pip-version-check -r docs/requirements.txt
+	@touch $@
+
+# What draws formulas comes along, so that the pages need no network.
+build/static/mathjax/LICENSE:
+	@command -v npm > /dev/null || { echo "make site needs npm, once: it brings MathJax, \
+	which draws the formulas; install Node.js"; exit 1; }
+	mkdir -p $(@D)
+	npm pack --silent --pack-destination build mathjax@3.2.2
+	tar -xzmf build/mathjax-3.2.2.tgz -C $(@D) --strip-components=1 \
+		package/es5/tex-svg-full.js package/LICENSE
 
 # Without the mark, the last set-up did not finish: start from nothing.
 .venv/ready: requirements.txt
