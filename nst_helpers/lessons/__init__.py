@@ -17,14 +17,18 @@ from .lesson_06 import (
     check_picture,
 )
 from .lesson_07 import check_shares, check_total_loss
+from .lesson_08 import check_brightness, check_colours_back, check_guided_gram
 from .total import check_painting_loss
 
 __all__ = [
+    "check_brightness",
+    "check_colours_back",
     "check_content_gradient",
     "check_evaluate",
     "check_first_layer",
     "check_goes_down",
     "check_gram",
+    "check_guided_gram",
     "check_halve",
     "check_isotropic",
     "check_paint",
