@@ -161,7 +161,7 @@ def check_brightness(match_brightness: Callable[[Tensor, Tensor], Tensor]) -> st
     Returns:
         One sentence; it begins with "Right" if it is.
 
-    Source: Gatys et al. 2017, equation 10.
+    Source: Gatys et al. 2017, section 5.1.
     """
     y, like = draw(1, 1, 4, 6), 0.4 + 0.2 * draw(1, 1, 3, 8, seed=1)
     spread, mean, aim = like.std() / y.std(), y.mean(), like.mean()
