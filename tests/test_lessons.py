@@ -615,6 +615,7 @@ CASES = {
             (lambda x, photo: luminance(x).expand(-1, 3, -1, -1), "grey"),
             (lambda x, photo: photo * luminance(x) / luminance(photo), "ratio"),
             (lambda x, photo: photo + (x - photo).mean(1, True), "plain mean"),
+            (lambda x, photo: photo + x - luminance(photo), "luminance only"),
             (lambda x, photo: photo, "photo, as it was"),
             (lambda x, photo: x, "picture, as it was"),
             (lambda x, photo: luminance(x.flip(1)) + photo, "numbers differ"),
@@ -628,6 +629,8 @@ CASES = {
             (lambda f, mask: guided()(f, mask[None, None]), "stops: "),
             (guided(divisor=lambda m, mask: m.numel()), "number of all positions"),
             (guided(divisor=lambda m, mask: 1), "did not divide by the sum"),
+            (guided(divisor=lambda m, mask: m.mean()), "mean of the mask"),
+            (guided(divisor=lambda m, mask: 3 * m.numel()), "number of features"),
             (guided(divisor=lambda m, mask: mask.sum()), "as it came"),
             (guided(divisor=lambda m, mask: (m > 0).sum()), "soft mask counts"),
             (guided(divisor=lambda m, mask: 3 * m.sum()), "also divided by C"),
@@ -678,6 +681,14 @@ CASES = {
             (
                 lambda y, like: y * like.std() / y.std() - y.mean() + like.mean(),
                 "inside the brackets",
+            ),
+            (
+                lambda y, like: (y - y.mean() + like.mean()) * like.std() / y.std(),
+                "outside the brackets",
+            ),
+            (
+                lambda y, like: (y - like.mean()) * like.std() / y.std() + y.mean(),
+                "two means are exchanged",
             ),
             (lambda y, like: brightness()(like, y), "changed the photo"),
             (lambda y, like: y, "as it was"),

@@ -41,6 +41,9 @@ def check_colours_back(colours_back: Callable[[Tensor, Tensor], Tensor]) -> str:
         "difference.": photo * theirs / its,
         "That is the plain mean of red, green and blue: luminance weighs them.": photo
         + (picture - photo).mean(1, keepdim=True),
+        "The picture brings its colours with it: take its luminance only.": photo
+        + picture
+        - its,
         "That is the photo, as it was.": photo,
         "That is the picture, as it was.": picture,
     }
@@ -78,7 +81,7 @@ def check_guided_gram(guided_gram: Callable[[Tensor, Tensor], Tensor]) -> str:
     compare(answer, gram_matrix(f, fit_mask(mask, f)), _masked_wrongly(f, mask))
     hint = (
         "It is right where the picture's sides are multiples of the layer's, but 7 × 9 "
-        "pixels on a layer of 5 × 4 go wrong: let PyTorch choose the windows, by area."
+        "pixels on a layer of 5 × 4 go wrong: let PyTorch shrink the mask, by area."
     )
     mask = draw(7, 9, seed=2)
     right = gram_matrix(f, fit_mask(mask, f))
@@ -128,6 +131,9 @@ def _masked_wrongly(f: Tensor, mask: Tensor) -> dict[str, Tensor]:
         "You divided by H·W, the number of all positions: divide by the sum of the "
         "mask, or a small region has a small matrix.": total(m) / m.numel(),
         "You did not divide by the sum of the mask.": total(m),
+        "You divided by the mean of the mask: divide by its sum.": total(m) / m.mean(),
+        "You divided by the number of features, C·H·W: divide by the sum of the "
+        "mask.": total(m) / f.numel(),
         "You divided by the sum of the mask as it came: take its sum at the layer's "
         "size.": total(m) / mask.sum(),
         "You divided by the number of positions in the mask: a soft mask counts some "
@@ -195,6 +201,15 @@ def check_brightness(match_brightness: Callable[[Tensor, Tensor], Tensor]) -> st
             like - aim
         )
         / spread
+        + mean,
+        "You multiplied the photo's mean as well: add it outside the brackets.": (
+            y - mean + aim
+        )
+        * spread,
+        "The two means are exchanged: subtract the painting's, add the photo's.": (
+            y - aim
+        )
+        * spread
         + mean,
         "That is the painting, as it was.": y,
     }
