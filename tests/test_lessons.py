@@ -4,7 +4,14 @@ import re
 
 import pytest
 import torch
-from torch.nn.functional import avg_pool2d, max_pool2d, relu
+from torch.nn.functional import (
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    avg_pool2d,
+    interpolate,
+    max_pool2d,
+    relu,
+)
 
 from nst_helpers import VGG19, Settings, StyleTransfer, lessons, stylize
 from nst_helpers.losses import range_loss
@@ -305,6 +312,44 @@ def paints(**settings):
 
 def image_of(array, divisor=255.0):
     return torch.from_numpy(array).permute(2, 0, 1)[None].float() / divisor
+
+
+def luminance(x):
+    return (torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1) * x).sum(1, True)
+
+
+def by_area(mask, f):
+    return interpolate(mask[None, None], f.shape[2:], mode="area")[0, 0]
+
+
+def by(mode):
+    return lambda mask, f: interpolate(mask[None, None], f.shape[2:], mode=mode)[0, 0]
+
+
+def guided(bring=by_area, power=1, divisor=None, apply=True):
+    """Make a guided Gram matrix, right or wrong."""
+
+    def guided_gram(f, mask):
+        m = bring(mask, f)
+        masked = flat(f) * m.flatten() ** power if apply else flat(f)
+        return masked @ flat(f).T / (divisor(m, mask) if divisor else m.sum())
+
+    return guided_gram
+
+
+def guided_positions(f, mask):
+    m = by_area(mask, f)
+    return (flat(f) * m.flatten()).T @ flat(f) / m.sum()
+
+
+def brightness(spread=lambda y, like: like.std() / y.std(), less=None):
+    """Make a match of brightness, right or wrong: spread (y - less) + mean."""
+
+    def match(y, like):
+        center = y.mean() if less is None else less(y, like)
+        return spread(y, like) * (y - center) + like.mean()
+
+    return match
 
 
 # check: (the solution, [(a wrong answer, what its hint says)])
@@ -695,6 +740,96 @@ CASES = {
             (lambda answers, names: torch.zeros(3, 3), "shape"),
         ],
     ),
+    "colours_back": (
+        lambda x, photo: photo + luminance(x) - luminance(photo),
+        [
+            (lambda x, photo: x + luminance(photo) - luminance(x), "other way round"),
+            (lambda x, photo: photo + luminance(x), "own brightness is still"),
+            (lambda x, photo: photo - luminance(x) + luminance(photo), "signs"),
+            (lambda x, photo: luminance(x) - luminance(photo), "photo is missing"),
+            (lambda x, photo: luminance(x), "grey"),
+            (lambda x, photo: luminance(x).expand(-1, 3, -1, -1), "grey"),
+            (lambda x, photo: photo * luminance(x) / luminance(photo), "ratio"),
+            (lambda x, photo: photo + (x - photo).mean(1, True), "plain mean"),
+            (lambda x, photo: photo + x - luminance(photo), "luminance only"),
+            (lambda x, photo: photo, "photo, as it was"),
+            (lambda x, photo: x, "picture, as it was"),
+            (lambda x, photo: luminance(x.flip(1)) + photo, "numbers differ"),
+            (lambda x, photo: luminance(x, photo), "stops: TypeError"),
+        ],
+    ),
+    "guided_gram": (
+        guided(),
+        [
+            (guided(lambda mask, f: mask), "has the size of the picture"),
+            (lambda f, mask: guided()(f, mask[None, None]), "stops: "),
+            (guided(divisor=lambda m, mask: m.numel()), "number of all positions"),
+            (guided(divisor=lambda m, mask: 1), "did not divide by the sum"),
+            (guided(divisor=lambda m, mask: m.mean()), "mean of the mask"),
+            (guided(divisor=lambda m, mask: 3 * m.numel()), "number of features"),
+            (guided(divisor=lambda m, mask: mask.sum()), "as it came"),
+            (guided(divisor=lambda m, mask: (m > 0).sum()), "soft mask counts"),
+            (guided(divisor=lambda m, mask: 3 * m.sum()), "also divided by C"),
+            (guided(power=2), "on one of the two"),
+            (guided(power=2, divisor=lambda m, _: (m * m).sum()), "square counted"),
+            (guided(power=2, divisor=lambda m, _: m.numel()), "twice, and you divided"),
+            (lambda f, mask: gram(f), "not applied"),
+            (guided(apply=False), "features are not masked"),
+            (guided(lambda mask, f: 1 - by_area(mask, f)), "other region"),
+            (guided(lambda mask, f: by_area(mask, f).flipud()), "upside down"),
+            (guided(lambda mask, f: by_area(mask, f).fliplr()), "mirrored"),
+            (guided(lambda mask, f: by_area(mask.T, f)), "transposed"),
+            (guided(lambda mask, f: (by_area(mask, f) > 0.5).float()), "in part"),
+            (guided(by("nearest")), "skips"),
+            (guided(by("bilinear")), "interpolated"),
+            (
+                guided(lambda m, f: adaptive_max_pool2d(m[None], f.shape[2:])[0]),
+                "largest",
+            ),
+            (guided(lambda mask, f: mask[: f.shape[2], : f.shape[3]]), "cut the mask:"),
+            (
+                guided(lambda mask, f: mask.flatten()[: f[0, 0].numel()]),
+                "after laying it flat",
+            ),
+            (guided(lambda mask, f: avg_pool2d(mask[None], (2, 3))[0]), "multiples"),
+            (guided_positions, "positions with pos"),
+            (lambda f, mask: guided()(f, mask) ** 2, "numbers differ"),
+        ],
+    ),
+    "brightness": (
+        brightness(),
+        [
+            (brightness(lambda y, like: y.std() / like.std()), "exchanged"),
+            (brightness(lambda y, like: like.std()), "divide by the painting's"),
+            (brightness(lambda y, like: 1 / y.std()), "multiply by the photo's"),
+            (brightness(lambda y, like: like.var() / y.var()), "variances"),
+            (brightness(lambda y, like: 1), "as far apart"),
+            (brightness(less=lambda y, like: 0), "before you multiply.$"),
+            (brightness(less=lambda y, like: like.mean()), "not the photo's"),
+            (
+                lambda y, like: brightness()(y, like) - like.mean(),
+                "photo's mean is missing",
+            ),
+            (
+                lambda y, like: brightness()(y, like) - like.mean() + y.mean(),
+                "own mean came back",
+            ),
+            (
+                lambda y, like: y * like.std() / y.std() - y.mean() + like.mean(),
+                "inside the brackets",
+            ),
+            (
+                lambda y, like: (y - y.mean() + like.mean()) * like.std() / y.std(),
+                "outside the brackets",
+            ),
+            (
+                lambda y, like: (y - like.mean()) * like.std() / y.std() + y.mean(),
+                "two means are exchanged",
+            ),
+            (lambda y, like: brightness()(like, y), "changed the photo"),
+            (lambda y, like: y, "as it was"),
+        ],
+    ),
     "goes_down": (
         armijo(),
         [
@@ -718,8 +853,8 @@ def check(name, answer):
 
 
 def test_every_check_is_tested():
-    names = [f"lesson_{number:02}" for number in (*range(8), 10)]
-    files = [getattr(lessons, name) for name in (*names, "total")]
+    files = [getattr(lessons, name) for name in dir(lessons) if "lesson_" in name]
+    files.append(lessons.total)
     written = {name for file in files for name in dir(file) if "check_" in name}
     assert {f"check_{name}" for name in CASES} == written == set(lessons.__all__)
 
@@ -738,6 +873,15 @@ def test_the_solution_is_accepted(name):
         ("shifted_gram", lambda f, s: shifted(f, s).double().numpy()),
         ("relative", lambda x, t: ((x - t) ** 2).mean() / (t**2).mean()),
         ("relative", lambda x, t: error(x, t).item()),
+        (
+            "guided_gram",
+            guided(lambda m, f: adaptive_avg_pool2d(m[None], f.shape[2:])[0]),
+        ),
+        (
+            "guided_gram",
+            lambda f, m: gram(f * by_area(m, f).sqrt()) / by_area(m, f).mean(),
+        ),
+        ("colours_back", lambda x, p: (p + luminance(x - p)).clamp(0, 1)),
     ],
 )
 def test_other_ways_to_be_right_are_accepted(name, answer):
