@@ -41,7 +41,7 @@ def gram_matrix(features: Tensor, mask: Tensor | None = None) -> Tensor:
         channel j. Where things are is gone.
 
     Source: Gatys et al. 2016, equation 3; they divide later, by 4N²M². With a mask:
-    Gatys et al. 2017, equation 7.
+    Gatys et al. 2017, equation 7; of a soft mask they take the square.
     """
     _, channels, height, width = features.shape
     flat = features.reshape(channels, height * width)
