@@ -264,6 +264,8 @@ def image_of(array, divisor=255.0):
     return torch.from_numpy(array).permute(2, 0, 1)[None].float() / divisor
 
 
+DIAGNOSED = 3  # the seed of a broken program
+OTHERS = set(lessons.broken.MISTAKES) - {lessons.broken.name_the_bug(DIAGNOSED)}
 # check: (the solution, [(a wrong answer, what its hint says)])
 CASES = {
     "paint_bold": (
@@ -559,6 +561,15 @@ CASES = {
             (lambda losses, s: losses["nonsense"], "stops: KeyError"),
         ],
     ),
+    "diagnosis": (
+        lambda: lessons.broken.name_the_bug(DIAGNOSED),
+        [
+            (lambda: "the Gram matrix", "one of these, in quotes: missing"),
+            (lambda: 2, "one of these"),
+            (lambda: ["BGR"], "one of these"),
+            *((lambda m=m: m, f"^Not this one. With {m}, ") for m in OTHERS),
+        ],
+    ),
     "goes_down": (
         armijo(),
         [
@@ -577,7 +588,11 @@ CASES = {
 
 
 def check(name, answer):
-    extra = {"first_layer": [vgg], "painting_loss": [vgg, SMALL, OTHER]}.get(name, [])
+    extra = {
+        "first_layer": [vgg],
+        "painting_loss": [vgg, SMALL, OTHER],
+        "diagnosis": [DIAGNOSED],
+    }.get(name, [])
     return getattr(lessons, f"check_{name}")(answer, *extra)
 
 

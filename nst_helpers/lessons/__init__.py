@@ -16,11 +16,12 @@ from .lesson_06 import (
     check_paint,
     check_picture,
 )
-from .lesson_07 import check_shares, check_total_loss
+from .lesson_07 import check_diagnosis, check_shares, check_total_loss
 from .total import check_painting_loss
 
 __all__ = [
     "check_content_gradient",
+    "check_diagnosis",
     "check_evaluate",
     "check_first_layer",
     "check_goes_down",

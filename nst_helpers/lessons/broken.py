@@ -1,0 +1,171 @@
+"""Short programs with one mistake each, made from a seed: to be run and diagnosed."""
+
+import random
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+IMAGES = Path(__file__).parent.parent.parent / "images"
+PAIRS = (  # photo and painting
+    ("cat", "hokusai_great_wave"),
+    ("colosseum", "van_gogh_village_street_in_auvers"),
+    ("grace_hopper", "kandinsky_composition_viii"),
+)
+RIGHT = """\
+import cv2
+import torch
+
+from nst_helpers import VGG19
+from nst_helpers.lessons.broken import IMAGES
+from nst_helpers.pixels import resize
+
+STYLE = {"conv1_1": 256, "conv2_1": 64, "conv3_1": 16, "conv4_1": 4, "conv5_1": 1}
+
+
+def read(name, size):
+    bgr = cv2.imread(str(IMAGES / name))
+    rgb = torch.from_numpy(bgr[..., ::-1].copy())
+    return resize(rgb.permute(2, 0, 1)[None] / 255, size)
+
+
+def gram(features):
+    rows = features[0].flatten(1)
+    return rows @ rows.T / rows.shape[1]
+
+
+def error(x, target):
+    return ((x - target) ** 2).sum() / (target**2).sum()
+
+
+vgg = VGG19()
+photo = read("content/PHOTO.jpg", 96)
+painting = read("style/PAINTING.jpg", 160)
+aim = vgg(photo, ["conv4_2"])["conv4_2"]
+grams = {name: gram(f) for name, f in vgg(painting, STYLE).items()}
+
+torch.manual_seed(SEED)
+pixels = (0.5 + 0.4 * torch.randn(photo.shape)).requires_grad_()  # noise
+options = {"max_iter": EVALUATIONS, "max_eval": EVALUATIONS, "tolerance_change": 0}
+optimizer = torch.optim.LBFGS([pixels], line_search_fn="strong_wolfe", **options)
+losses = []
+
+
+def closure():
+    optimizer.zero_grad()
+    features = vgg(pixels, ["conv4_2", *STYLE])
+    loss = error(features["conv4_2"], aim)
+    for name, weight in STYLE.items():
+        loss = loss + 0.3 * weight * error(gram(features[name]), grams[name])
+    loss.backward()
+    losses.append(loss.item())
+    return loss
+
+
+optimizer.step(closure)
+picture = pixels.detach().nan_to_num().clamp(0, 1)
+"""
+
+
+class Mistake(NamedTuple):
+    """Hold what a mistake changes in the program, and what can be seen of it."""
+
+    right: str
+    wrong: str
+    seen: str
+
+
+MISTAKES = {
+    "missing zero_grad": Mistake(
+        "    optimizer.zero_grad()\n",
+        "",
+        "gradients would pile up, and the curve would leap about instead of falling",
+    ),
+    "detached features": Mistake(
+        "gram(features[name])",
+        "gram(features[name].detach())",
+        "nothing would pull at the style: the photo would come out of the noise, "
+        "without a trace of the painting, and the curve would stay high",
+    ),
+    "wrong divisor": Mistake(
+        "rows @ rows.T / rows.shape[1]",
+        "rows @ rows.T",
+        "the larger of the two pictures would count for more: the smooth curve would "
+        "paint colours and contrasts that the painting does not have",
+    ),
+    "BGR": Mistake(
+        "bgr[..., ::-1].copy()",
+        "bgr",
+        "the curve would be a right one, and blue and red exchanged on the screen",
+    ),
+    "clamp": Mistake(
+        "features = vgg(pixels, ",
+        "features = vgg(pixels.clamp(0, 1), ",
+        "pixels that the noise has put outside [0, 1] would have no slope: they would "
+        "stay where they are, as dots, and the curve would stop high up",
+    ),
+    "raw sums": Mistake(
+        " / (target**2).sum()",
+        "",
+        "the curve would begin at millions, and one loss would drown the other",
+    ),
+}
+
+
+def write_program(seed: int, mistake: str | None = None, evaluations: int = 50) -> str:
+    """Write a style-transfer program that starts from noise.
+
+    Args:
+        seed: chooses the two pictures and the noise.
+        mistake: one of MISTAKES, or None for the program that is right.
+        evaluations: how often it may ask for the loss, 1 or more.
+
+    Returns:
+        Python; run, it leaves `picture`, (1, 3, H, W) in [0, 1], and `losses`, a list.
+    """
+    photo, painting = PAIRS[seed % len(PAIRS)]
+    program = RIGHT
+    if mistake:
+        program = program.replace(MISTAKES[mistake].right, MISTAKES[mistake].wrong)
+    program = program.replace("PHOTO", photo).replace("PAINTING", painting)
+    return program.replace("SEED", str(seed)).replace("EVALUATIONS", str(evaluations))
+
+
+def broken_program(seed: int, evaluations: int = 50) -> str:
+    """Write a program with one mistake.
+
+    Args:
+        seed: 0 or more; another seed, other pictures and perhaps another mistake.
+        evaluations: as in write_program.
+
+    Returns:
+        As write_program.
+    """
+    return write_program(seed, name_the_bug(seed), evaluations)
+
+
+def name_the_bug(seed: int) -> str:
+    """Tell a teacher which mistake the broken program of a seed has.
+
+    Args:
+        seed: as in broken_program.
+
+    Returns:
+        One of MISTAKES.
+    """
+    block, place = divmod(seed, len(MISTAKES))  # each mistake once in six seeds
+    return random.Random(block).sample(list(MISTAKES), len(MISTAKES))[place]
+
+
+def run_program(program: str) -> tuple[Tensor, list[float]]:
+    """Run a program that write_program has written.
+
+    Args:
+        program: Python, of this file's making.
+
+    Returns:
+        The picture, (1, 3, H, W) in [0, 1], and the loss at each evaluation.
+    """
+    names: dict = {}
+    exec(program, names)
+    return names["picture"], names["losses"]
