@@ -4,7 +4,11 @@ import random
 from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from torch import Tensor
+
+from ..pixels import to_array
 
 IMAGES = Path(__file__).parent.parent.parent / "images"
 PAIRS = (  # photo and painting
@@ -45,7 +49,7 @@ aim = vgg(photo, ["conv4_2"])["conv4_2"]
 grams = {name: gram(f) for name, f in vgg(painting, STYLE).items()}
 
 torch.manual_seed(SEED)
-pixels = (0.5 + 0.4 * torch.randn(photo.shape)).requires_grad_()  # noise
+pixels = (photo + 0.5 * torch.randn(photo.shape)).requires_grad_()
 options = {"max_iter": EVALUATIONS, "max_eval": EVALUATIONS, "tolerance_change": 0}
 optimizer = torch.optim.LBFGS([pixels], line_search_fn="strong_wolfe", **options)
 losses = []
@@ -84,7 +88,7 @@ MISTAKES = {
     "detached features": Mistake(
         "gram(features[name])",
         "gram(features[name].detach())",
-        "nothing would pull at the style: the photo would come out of the noise, "
+        "nothing would pull at the style: noise and photo would stay, "
         "without a trace of the painting, and the curve would stay high",
     ),
     "wrong divisor": Mistake(
@@ -101,8 +105,8 @@ MISTAKES = {
     "clamp": Mistake(
         "features = vgg(pixels, ",
         "features = vgg(pixels.clamp(0, 1), ",
-        "pixels that the noise has put outside [0, 1] would have no slope: they would "
-        "stay where they are, as dots, and the curve would stop high up",
+        "pixels that the noise has pushed outside [0, 1] would have no slope: they "
+        "would stay where they are, as dots, and the curve would stop high up",
     ),
     "raw sums": Mistake(
         " / (target**2).sum()",
@@ -113,7 +117,7 @@ MISTAKES = {
 
 
 def write_program(seed: int, mistake: str | None = None, evaluations: int = 50) -> str:
-    """Write a style-transfer program that starts from noise.
+    """Write a style-transfer program, which starts from the photo under noise.
 
     Args:
         seed: chooses the two pictures and the noise.
@@ -169,3 +173,25 @@ def run_program(program: str) -> tuple[Tensor, list[float]]:
     names: dict = {}
     exec(program, names)
     return names["picture"], names["losses"]
+
+
+def show_runs(runs: dict[str, tuple[Tensor, list[float]]]) -> Figure:
+    """Show what two programs have painted, and their curves.
+
+    Args:
+        runs: {name: what run_program returns}, of two programs.
+
+    Returns:
+        The figure.
+    """
+    fig, panels = plt.subplots(1, 3, figsize=(8.8, 2.8), layout="constrained")
+    for axis, (name, (picture, losses)), dashes in zip(
+        panels, runs.items(), ("-", "--"), strict=False
+    ):
+        axis.imshow(to_array(picture))
+        axis.set(title=f"{name}: {losses[0]:,.4g} to {losses[-1]:,.4g}")
+        axis.axis("off")
+        panels[-1].plot(losses, dashes, label=name)
+    panels[-1].set(yscale="log", xlabel="evaluations", title="loss (log scale)")
+    panels[-1].legend()
+    return fig
