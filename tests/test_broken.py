@@ -1,0 +1,80 @@
+"""Each broken program runs, and shows what an answer would name."""
+
+import ast
+
+import pytest
+
+from nst_helpers.lessons.broken import (
+    MISTAKES,
+    PAIRS,
+    broken_program,
+    name_the_bug,
+    run_program,
+    show_runs,
+    write_program,
+)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[0, *(pytest.param(k, marks=pytest.mark.long) for k in (1, 2))],
+    ids=lambda k: PAIRS[k][0],
+)
+def runs(request):
+    names = [None, *MISTAKES]
+    return {n: run_program(write_program(request.param, n, 25)) for n in names}
+
+
+def test_the_right_program_paints(runs):
+    picture, losses = runs[None]
+    assert losses[-1] < losses[0] / 200 and max(losses) == losses[0]
+    assert ((picture == 0) | (picture == 1)).float().mean() < 0.15
+
+
+def test_each_mistake_shows_in_the_picture(runs):
+    right, _ = runs[None]
+    for name in MISTAKES:
+        picture, losses = runs[name]
+        assert picture.shape == right.shape and 20 <= len(losses) <= 26
+        assert (picture - right).abs().mean() > 0.04, name
+
+
+def test_each_mistake_shows_as_it_is_said(runs):
+    right, well = runs[None]
+    curves = {name: losses for name, (_, losses) in runs.items()}
+    assert max(curves["missing zero_grad"]) > 100 * well[0]
+    assert min(curves["detached features"]) > 0.7 * well[0]
+    assert curves["clamp"][-1] > 3 * well[-1]
+    assert curves["raw sums"][0] > 1e6
+    for smooth in ("wrong divisor", "BGR"):
+        assert curves[smooth][-1] < 3 * well[-1]
+    cut_off = (runs["clamp"][0] == 0) | (runs["clamp"][0] == 1)
+    assert cut_off.float().mean() > 0.15
+    assert runs["wrong divisor"][0].std() > 1.15 * right.std()
+    red, _, blue = (right - runs["BGR"][0]).mean((0, 2, 3))
+    assert red * blue < 0 and max(abs(red), abs(blue)) > 0.02  # one for the other
+
+
+def test_six_seeds_in_a_row_have_all_mistakes():
+    for first in (0, 6, 600):
+        assert {name_the_bug(first + k) for k in range(6)} == MISTAKES.keys()
+    assert [name_the_bug(k) for k in range(6)] != [
+        name_the_bug(k) for k in range(6, 12)
+    ]
+
+
+def test_a_program_is_the_right_one_but_for_one_place():
+    for seed in range(12):
+        mistake, right = MISTAKES[name_the_bug(seed)], write_program(seed)
+        program = broken_program(seed)
+        assert program == broken_program(seed) != right
+        assert right.count(mistake.right) == 1
+        assert program == right.replace(mistake.right, mistake.wrong)
+        ast.parse(program)
+        assert max(map(len, program.splitlines())) <= 88
+        assert name_the_bug(seed) not in program or name_the_bug(seed) == "clamp"
+
+
+def test_two_runs_are_shown(runs):
+    fig = show_runs({"right": runs[None], "A": runs["BGR"]})
+    assert len(fig.axes) == 3 and len(fig.axes[2].lines) == 2
