@@ -83,19 +83,20 @@ MISTAKES = {
     "missing zero_grad": Mistake(
         "    optimizer.zero_grad()\n",
         "",
-        "gradients would pile up, and the curve would leap about instead of falling",
+        "gradients would pile up: the curve would leap up a thousandfold, and then stand "
+        "still far above the right one",
     ),
     "detached features": Mistake(
         "gram(features[name])",
         "gram(features[name].detach())",
-        "nothing would pull at the style: noise and photo would stay, "
-        "without a trace of the painting, and the curve would stay high",
+        "nothing would pull at the style: photo and noise would stay, without a trace "
+        "of the painting, and the curve would hardly fall",
     ),
     "wrong divisor": Mistake(
         "rows @ rows.T / rows.shape[1]",
         "rows @ rows.T",
-        "the larger of the two pictures would count for more: the smooth curve would "
-        "paint colours and contrasts that the painting does not have",
+        "the painting, which is larger, would count for too much: the curve would be "
+        "smooth, and all colours and contrasts too strong",
     ),
     "BGR": Mistake(
         "bgr[..., ::-1].copy()",
