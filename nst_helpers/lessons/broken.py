@@ -83,8 +83,8 @@ MISTAKES = {
     "missing zero_grad": Mistake(
         "    optimizer.zero_grad()\n",
         "",
-        "gradients would pile up: the curve would leap up a thousandfold, and then stand "
-        "still far above the right one",
+        "gradients would pile up: the curve would leap up a thousandfold, and then "
+        "stand still far above the right one",
     ),
     "detached features": Mistake(
         "gram(features[name])",
