@@ -7,7 +7,6 @@ import pytest
 from nst_helpers.lessons.broken import (
     MISTAKES,
     PAIRS,
-    broken_program,
     name_the_bug,
     run_program,
     show_runs,
@@ -22,7 +21,7 @@ from nst_helpers.lessons.broken import (
 )
 def runs(request):
     names = [None, *MISTAKES]
-    return {n: run_program(write_program(request.param, n, 25)) for n in names}
+    return {n: run_program(request.param, n, 25) for n in names}
 
 
 def test_the_right_program_paints(runs):
@@ -66,8 +65,8 @@ def test_six_seeds_in_a_row_have_all_mistakes():
 def test_a_program_is_the_right_one_but_for_one_place():
     for seed in range(12):
         mistake, right = MISTAKES[name_the_bug(seed)], write_program(seed)
-        program = broken_program(seed)
-        assert program == broken_program(seed) != right
+        program = write_program(seed, "by seed")
+        assert program == write_program(seed, name_the_bug(seed)) != right
         assert right.count(mistake.right) == 1
         assert program == right.replace(mistake.right, mistake.wrong)
         ast.parse(program)

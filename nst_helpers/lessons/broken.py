@@ -121,8 +121,9 @@ def write_program(seed: int, mistake: str | None = None, evaluations: int = 50) 
     """Write a style-transfer program, which starts from the photo under noise.
 
     Args:
-        seed: chooses the two pictures and the noise.
-        mistake: one of MISTAKES, or None for the program that is right.
+        seed: 0 or more; chooses the two pictures and the noise.
+        mistake: one of MISTAKES; "by seed", for one that name_the_bug tells; or None,
+            for the program that is right.
         evaluations: how often it may ask for the loss, 1 or more.
 
     Returns:
@@ -130,49 +131,42 @@ def write_program(seed: int, mistake: str | None = None, evaluations: int = 50) 
     """
     photo, painting = PAIRS[seed % len(PAIRS)]
     program = RIGHT
+    if mistake == "by seed":
+        mistake = name_the_bug(seed)
     if mistake:
         program = program.replace(MISTAKES[mistake].right, MISTAKES[mistake].wrong)
     program = program.replace("PHOTO", photo).replace("PAINTING", painting)
     return program.replace("SEED", str(seed)).replace("EVALUATIONS", str(evaluations))
 
 
-def broken_program(seed: int, evaluations: int = 50) -> str:
-    """Write a program with one mistake.
-
-    Args:
-        seed: 0 or more; another seed, other pictures and perhaps another mistake.
-        evaluations: as in write_program.
-
-    Returns:
-        As write_program.
-    """
-    return write_program(seed, name_the_bug(seed), evaluations)
-
-
 def name_the_bug(seed: int) -> str:
     """Tell a teacher which mistake the broken program of a seed has.
 
     Args:
-        seed: as in broken_program.
+        seed: 0 or more; six in a row, from a multiple of six on, have all mistakes.
 
     Returns:
         One of MISTAKES.
     """
-    block, place = divmod(seed, len(MISTAKES))  # each mistake once in six seeds
+    block, place = divmod(seed, len(MISTAKES))
     return random.Random(block).sample(list(MISTAKES), len(MISTAKES))[place]
 
 
-def run_program(program: str) -> tuple[Tensor, list[float]]:
-    """Run a program that write_program has written.
+def run_program(
+    seed: int, mistake: str | None = None, evaluations: int = 50
+) -> tuple[Tensor, list[float]]:
+    """Run the program that write_program writes, and no other.
 
     Args:
-        program: Python, of this file's making.
+        seed: as in write_program.
+        mistake: likewise.
+        evaluations: likewise.
 
     Returns:
         The picture, (1, 3, H, W) in [0, 1], and the loss at each evaluation.
     """
     names: dict = {}
-    exec(program, names)
+    exec(write_program(seed, mistake, evaluations), names)
     return names["picture"], names["losses"]
 
 

@@ -85,7 +85,7 @@ def choose_programs(seed: int) -> list[int]:
         seed: of the exam.
 
     Returns:
-        Three seeds of broken_program.
+        Three seeds of write_program.
     """
     count = len(MISTAKES)  # so many seeds in a row have all mistakes once
     first = count * random.Random(seed).randrange(1000)

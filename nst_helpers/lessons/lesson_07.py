@@ -80,7 +80,7 @@ def check_diagnosis(diagnose: Callable[[], str], seed: int) -> str:
 
     Args:
         diagnose: nothing to one of MISTAKES.
-        seed: of broken_program.
+        seed: of write_program.
 
     Returns:
         One sentence; it begins with "Right" if it is.
