@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from nst_helpers import gram_matrix
 from nst_helpers.lessons.broken import (
     MISTAKES,
     PAIRS,
@@ -24,10 +25,15 @@ def runs(request):
     return {n: run_program(request.param, n, 25) for n in names}
 
 
+def cut_off(picture):
+    """Return the share of values that are exactly 0 or 1."""
+    return ((picture == 0) | (picture == 1)).float().mean()
+
+
 def test_the_right_program_paints(runs):
     picture, losses = runs[None]
     assert losses[-1] < losses[0] / 200 and max(losses) == losses[0]
-    assert ((picture == 0) | (picture == 1)).float().mean() < 0.15
+    assert cut_off(picture) < 0.25
 
 
 def test_each_mistake_shows_in_the_picture(runs):
@@ -38,7 +44,7 @@ def test_each_mistake_shows_in_the_picture(runs):
         assert (picture - right).abs().mean() > 0.04, name
 
 
-def test_each_mistake_shows_as_it_is_said(runs):
+def test_each_mistake_shows_as_it_is_said(runs, vgg):
     right, well = runs[None]
     curves = {name: losses for name, (_, losses) in runs.items()}
     assert max(curves["missing zero_grad"]) > 100 * well[0]
@@ -47,9 +53,12 @@ def test_each_mistake_shows_as_it_is_said(runs):
     assert curves["raw sums"][0] > 1e6
     for smooth in ("wrong divisor", "BGR"):
         assert curves[smooth][-1] < 3 * well[-1]
-    cut_off = (runs["clamp"][0] == 0) | (runs["clamp"][0] == 1)
-    assert cut_off.float().mean() > 0.15
-    assert runs["wrong divisor"][0].std() > 1.15 * right.std()
+    assert cut_off(runs["clamp"][0]) > 0.4
+    too_strong, strength = (
+        gram_matrix(vgg(x, ["conv2_1"])["conv2_1"]).norm()
+        for x in (runs["wrong divisor"][0], right)
+    )
+    assert too_strong > 1.5 * strength
     red, _, blue = (right - runs["BGR"][0]).mean((0, 2, 3))
     assert red * blue < 0 and max(abs(red), abs(blue)) > 0.02  # one for the other
 
