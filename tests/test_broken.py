@@ -51,6 +51,8 @@ def test_each_mistake_shows_as_it_is_said(runs, vgg):
     assert min(curves["detached features"]) > 0.7 * well[0]
     assert curves["clamp"][-1] > 3 * well[-1]
     assert curves["raw sums"][0] > 1e6
+    for lower in ("wrong divisor", "clamp"):
+        assert curves[lower][0] < 0.5 * well[0]
     for smooth in ("wrong divisor", "BGR"):
         assert curves[smooth][-1] < 3 * well[-1]
     assert cut_off(runs["clamp"][0]) > 0.4

@@ -95,8 +95,8 @@ MISTAKES = {
     "wrong divisor": Mistake(
         "rows @ rows.T / rows.shape[1]",
         "rows @ rows.T",
-        "the painting, which is larger, would count for too much: the curve would be "
-        "smooth, and all colours and contrasts too strong",
+        "the painting, which is larger, would count for too much: the curve would "
+        "begin lower and end near the right one, all colours and contrasts too strong",
     ),
     "BGR": Mistake(
         "bgr[..., ::-1].copy()",
@@ -107,7 +107,8 @@ MISTAKES = {
         "features = vgg(pixels, ",
         "features = vgg(pixels.clamp(0, 1), ",
         "pixels that the noise has pushed outside [0, 1] would have no slope: they "
-        "would stay where they are, as dots, and the curve would stop high up",
+        "would stay, as dots over a painted picture, and the curve would begin lower "
+        "than the right one and stop far above it",
     ),
     "raw sums": Mistake(
         " / (target**2).sum()",
