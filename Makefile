@@ -56,7 +56,7 @@ kit: .venv/ready
 	$(BIN)/python notebooks/kit.py $(KIT)
 
 notebooks: .venv/ready
-	env -u NST_STEPS $(BIN)/python notebooks/run.py notebooks/*.ipynb notebooks/solutions/*.ipynb
+	env -u NST_STEPS $(BIN)/python notebooks/run.py notebooks/*.ipynb notebooks/*/*.ipynb
 
 pictures: .venv/ready
 	$(PAINT) images/content/colosseum.jpg \

@@ -352,6 +352,8 @@ def brightness(spread=lambda y, like: like.std() / y.std(), less=None):
     return match
 
 
+DIAGNOSED = 3  # the seed of a broken program
+OTHERS = set(lessons.broken.MISTAKES) - {lessons.broken.name_the_bug(DIAGNOSED)}
 # check: (the solution, [(a wrong answer, what its hint says)])
 CASES = {
     "paint_bold": (
@@ -830,6 +832,15 @@ CASES = {
             (lambda y, like: y, "as it was"),
         ],
     ),
+    "diagnosis": (
+        lambda: lessons.broken.name_the_bug(DIAGNOSED),
+        [
+            (lambda: "the Gram matrix", "one of these, in quotes: missing"),
+            (lambda: 2, "one of these"),
+            (lambda: ["BGR"], "one of these"),
+            *((lambda m=m: m, f"^Not this one. With {m}, ") for m in OTHERS),
+        ],
+    ),
     "goes_down": (
         armijo(),
         [
@@ -848,7 +859,11 @@ CASES = {
 
 
 def check(name, answer):
-    extra = {"first_layer": [vgg], "painting_loss": [vgg, SMALL, OTHER]}.get(name, [])
+    extra = {
+        "first_layer": [vgg],
+        "painting_loss": [vgg, SMALL, OTHER],
+        "diagnosis": [DIAGNOSED],
+    }.get(name, [])
     return getattr(lessons, f"check_{name}")(answer, *extra)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 LESSONS = [p for p in sorted(FOLDER.glob("*.ipynb")) if p.name[:2] != "11"]
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb")) + sorted(FOLDER.glob("solutions/*.ipynb"))
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb")) + sorted(FOLDER.glob("*/*.ipynb"))
 LOCAL_PATH = re.compile(r"/(home|root|tmp|Users|work|usr|opt|mnt)/|[A-Z]:\\")
 HEADINGS = ["**You will make**", "**You will learn**", "**You need**"]
 HEADINGS += ["## Quick questions", "## Recap", "## Exercises"]
@@ -159,7 +159,9 @@ def test_pictures_and_links_of_a_lesson_are_there(lesson):
     check_links(prose, FOLDER)
 
 
-@pytest.mark.parametrize("page", ["README.md", "notebooks/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "notebooks/README.md", "notebooks/exam/README.md"]
+)
 def test_links_of_the_pages_are_there(page):
     page = FOLDER.parent / page
     check_links(page.read_text(encoding="utf-8"), page.parent)

@@ -11,7 +11,7 @@ from .lesson_03 import check_content_gradient, check_relative
 from .lesson_04 import check_shifted_gram, check_style
 from .lesson_05 import check_isotropic, check_total_variation
 from .lesson_06 import check_evaluate, check_goes_down, check_paint, check_picture
-from .lesson_07 import check_shares, check_total_loss
+from .lesson_07 import check_diagnosis, check_shares, check_total_loss
 from .lesson_08 import check_brightness, check_colours_back, check_guided_gram
 from .lesson_10 import check_chance, check_count_wins, check_mm_step
 from .total import check_painting_loss
@@ -22,6 +22,7 @@ __all__ = [
     "check_colours_back",
     "check_content_gradient",
     "check_count_wins",
+    "check_diagnosis",
     "check_evaluate",
     "check_first_layer",
     "check_goes_down",
