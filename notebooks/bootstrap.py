@@ -1,10 +1,10 @@
 """Put the cell that fetches the course at the head of notebooks: bootstrap.py [FILE …]
 
 It does nothing where nst_helpers is installed. Elsewhere, as on Colab, it unpacks
-course.zip, which `make course.zip` writes, and hands over to set_up.py in it. A notebook
-that has the cell gets the present one; numbers of cells that were run move up by one. The
-project's address, from which the cell can download the course, is [project.urls]
-Repository in pyproject.toml; without one, the cell asks for course.zip.
+course.zip, which `make course.zip` writes, and hands over to set_up.py in it. Where the
+cell was put in before, it is brought up to date; else the numbers of cells that were
+run move up by one. The project's address, from which the cell can download the course,
+is [project.urls] Repository in pyproject.toml; without one, it asks for course.zip.
 """
 
 import re
@@ -15,7 +15,7 @@ import nbformat
 
 from nst_helpers.files import write_file
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 CELL = """\
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,5 +61,5 @@ def put(path, source):
 
 if __name__ == "__main__":
     every = [*HERE.glob("*.ipynb"), *HERE.glob("solutions/*.ipynb")]
-    for path in map(Path, sys.argv[1:]) or every:
-        put(path.resolve(), cell_of(path.resolve()))
+    for path in (Path(name).resolve() for name in sys.argv[1:] or every):
+        put(path, cell_of(path))
