@@ -1448,7 +1448,7 @@ def test_in_colab_the_page_asks_for_what_the_thread_has_painted(monkeypatch):
         notify(self, change)
 
     def ask():
-        page.picture._handle_msg({"content": {"data": message}})
+        page.picture._handle_msg({"content": {"data": message}, "buffers": []})
 
     message = {"method": "custom", "content": {}}  # what stage.js sends
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("colab"))
