@@ -2,6 +2,7 @@
 # for those in a browser; test-long: those that take an hour).  make demo: paint a cat.
 # Each makes .venv first if it is not there, or if requirements.txt has changed.
 # make kit: one folder to copy, from which a class sets up without a network.
+# make course.zip: what a notebook opened elsewhere, as on Colab, needs beside it.
 # For authors: make notebooks runs every notebook and keeps its outputs; make pictures
 # paints what the README shows; make site builds the web site into site/.
 
@@ -23,7 +24,7 @@ export PIP_NO_INDEX := 1
 export PIP_FIND_LINKS := packages
 endif
 
-.PHONY: lab test test-fast test-long bench demo kit notebooks pictures site
+.PHONY: lab test test-fast test-long bench demo kit course.zip notebooks pictures site
 
 # The studio takes uploads as messages, which the server limits to 10 MB.
 lab: .venv/ready
@@ -54,6 +55,11 @@ demo: .venv/ready
 # KIT="-d /media/stick/kit --platform win_amd64 --python-version 3.12"
 kit: .venv/ready
 	$(BIN)/python notebooks/kit.py $(KIT)
+
+course.zip:
+	git archive --prefix=course/ --output=$@ HEAD images nst_helpers notebooks \
+		pyproject.toml requirements.txt README.md LICENSE LICENSE-text
+	@du -h $@
 
 notebooks: .venv/ready
 	env -u NST_STEPS $(BIN)/python notebooks/run.py notebooks/*.ipynb notebooks/*/*.ipynb

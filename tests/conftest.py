@@ -1,5 +1,4 @@
 import os
-import resource
 import socket
 import sys
 from contextlib import contextmanager
@@ -68,6 +67,8 @@ def resident(pid="self"):
 @contextmanager
 def full_disk(room):
     """Let no file grow over so many bytes: a write fails as on a full disk."""
+    import resource  # which Windows has not
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -75,10 +76,18 @@ def test_cells_are_short(code):
 
 def test_waiting_threads_sleep_before_torch_is_loaded(code):
     """The package sees to it as well, but most lessons import torch first."""
-    first = text_of(code[0]["source"])
-    loads = re.search(r"^(import|from) (torch|nst_helpers)\b.*", first, re.MULTILINE)
-    sets = first.find('os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")')
+    text = "\n".join(text_of(cell["source"]) for cell in code)
+    loads = re.search(r"^(import|from) (torch|nst_helpers)\b.*", text, re.MULTILINE)
+    sets = text.find('os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")')
     assert loads[2] == "nst_helpers" or -1 < sets < loads.start()
+
+
+def test_the_first_cell_brings_the_course_along(path, code):
+    """`python notebooks/bootstrap.py` puts it there; elsewhere it is silent."""
+    source = runpy.run_path(str(FOLDER / "bootstrap.py"))["cell_of"](path)
+    assert text_of(code[0]["source"]) == source
+    assert {"bootstrap", "hide-input"} == set(code[0]["metadata"]["tags"])
+    assert code[0]["metadata"]["jupyter"]["source_hidden"] and not code[0]["outputs"]
 
 
 def source_of(path, kind):

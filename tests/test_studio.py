@@ -1436,3 +1436,40 @@ def test_a_region_painted_is_told_as_a_bend_not_as_a_size():
     page.press_and_wait("One step")
     assert "Bent at iteration" in page.text
     page.studio.close()
+
+
+def test_in_colab_the_page_asks_for_what_the_thread_has_painted(monkeypatch):
+    """There, what a thread sends is not shown (googlecolab/colabtools#3373)."""
+    senders, notify = [], widgets.Widget.notify_change
+
+    def note(self, change):
+        if change["name"] in self.keys:  # those of its traits that the page has too
+            senders.append(threading.current_thread())
+        notify(self, change)
+
+    def ask():
+        page.picture._handle_msg({"content": {"data": message}, "buffers": []})
+
+    message = {"method": "custom", "content": {}}  # what stage.js sends
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("colab"))
+    monkeypatch.setattr(widgets.Widget, "notify_change", note)
+    page = Page()
+    assert page.picture.asks
+    ask()
+    photo = page.picture.picture
+    page.studio.paint(3)
+    assert photo and page.picture.picture == photo  # nobody has asked
+    ask()
+    assert page.picture.picture != photo and "Resting." in page.text
+    assert set(senders) == {threading.main_thread()}
+    drawn = []
+    monkeypatch.setattr(
+        "nst_helpers.studio.stage.encode", lambda *x: drawn.append(x) or encode(*x)
+    )
+    ask()
+    assert not drawn  # nothing is new
+    page.press("Start")
+    wait_for(lambda: ask() or "Painting." in page.text)
+    page.press_and_wait("Pause")
+    assert drawn
+    page.studio.close()

@@ -57,7 +57,7 @@ class ImagePicker(widgets.VBox):
         self._upload = widgets.FileUpload(
             accept=",".join(["image/*", *list_endings()]),
             description="your own",
-            tooltip=f"Bring a {what} of your own, up to 10 MB",
+            tooltip=f"Bring a {what} of your own, up to 10 MB (1 MB in Colab)",
         )
         self._upload.add_class("nst-upload")
         self._upload.observe(self._read_uploads, "value")
