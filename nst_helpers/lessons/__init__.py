@@ -17,6 +17,11 @@ from .lesson_06 import (
     check_picture,
 )
 from .lesson_07 import check_shares, check_total_loss
+from .lesson_09 import (
+    check_mean_and_variance,
+    check_sliced,
+    check_three_moments,
+)
 from .total import check_painting_loss
 
 __all__ = [
@@ -27,6 +32,7 @@ __all__ = [
     "check_gram",
     "check_halve",
     "check_isotropic",
+    "check_mean_and_variance",
     "check_paint",
     "check_paint_bold",
     "check_painting_loss",
@@ -35,7 +41,9 @@ __all__ = [
     "check_shares",
     "check_shifted_gram",
     "check_shuffle_each",
+    "check_sliced",
     "check_style",
+    "check_three_moments",
     "check_to_image",
     "check_total_loss",
     "check_total_variation",
