@@ -163,8 +163,8 @@ def sliced(
     return statistic
 
 
-def sorted_channels(f):
-    return sliced()(flat(f).sort(dim=1).values[None, :, None])
+def sorted_channels(f, **parts):
+    return sliced(**parts)(flat(f).sort(dim=1).values[None, :, None])
 
 
 LOUD = Settings().style_layers
@@ -625,6 +625,7 @@ CASES = {
             (lambda f: moments(f)[0], "variance is missing"),
             (lambda f: torch.stack([f.mean(), f.var(correction=0)]), "has its own"),
             (lambda f: moments(f)[:, None], "features.0."),
+            (lambda f: moments(f.reshape(1, 1, 1, -1)), "in one row"),
             (lambda f: moments(f, dim=0), "not the channels"),
             (lambda f: moments(f).detach(), "no gradient"),
             (lambda f: torch.tensor(moments(f).tolist()), "no gradient"),
@@ -642,10 +643,12 @@ CASES = {
             (sliced(order=lambda x: x.sort(1, descending=True).values), "small to la"),
             (sliced(order=shares_of, end=lambda x: x.sort(1).values), "averaged first"),
             (sorted_channels, "before you projected"),
+            (lambda f: sorted_channels(f, order=lambda x: x), "project first"),
             (sliced(make=torch.rand), "one side"),
             (sliced(end=lambda x: interpolate(x[None], 256, mode="linear")[0]), "pick"),
             (sliced(end=lambda x: shares_of(x).T), "transposed"),
             (sliced(end=lambda x: x), "256 numbers"),
+            (sliced(order=lambda x: x.T), "a row for each"),
             (sliced(seed=None), "rulers"),
             (sliced(seed=1), "differ by"),
             (sliced(end=lambda x: shares_of(x).detach()), "no gradient"),

@@ -67,6 +67,9 @@ def check_mean_and_variance(mean_and_variance: Callable[[Tensor], Tensor]) -> st
         "One mean and one variance for the whole layer: each channel has its own.": (
             rows([flat.mean(), flat.var(correction=0)])
         ),
+        "All channels ended up in one row: begin with features[0].": rows(
+            [flat.mean(), flat.var(correction=0)]
+        )[:, None],
         "The 1 in front of the shape is still there: begin with features[0].": rows(
             [mean, variance]
         )[:, None],
@@ -121,6 +124,8 @@ def check_sliced(sliced: Callable[[Tensor], Tensor]) -> str:
         "means.": shares(onto).sort(dim=1).values,
         "You sorted the channels before you projected them: what lights up together "
         "is lost.": shares((rays @ flat.sort(dim=1).values).sort(dim=1).values),
+        "You sorted the channels, not the projections: project first, then "
+        "sort.": shares(rays @ flat.sort(dim=1).values),
         "Your directions point to one side only: torch.randn, not torch.rand.": shares(
             (positive @ flat).sort(dim=1).values
         ),
@@ -134,10 +139,10 @@ def check_sliced(sliced: Callable[[Tensor], Tensor]) -> str:
         if once.shape == again.shape and not torch.equal(once, again):
             raise Hint(
                 "Asked twice about the same features, it gives two answers: painting "
-                "and picture would be measured with different rulers. Draw the "
-                "directions from a generator with a seed."
+                "and picture would be measured with different rulers. Make a new "
+                "generator with seed 0 in each call, and draw the directions from it."
             )
-    _same_shape(sliced, "bring each sorted row to 256 numbers.")
+    _same_shape(sliced, "a row for each direction, sorted and brought to 256 numbers.")
     compare(once, shares(ordered), mistakes)
     _same_gradient(sliced, features)
     return "The same numbers for every size, and no place in them."
