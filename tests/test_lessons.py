@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 from torch.nn.functional import (
+    adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     adaptive_max_pool2d,
     avg_pool2d,
@@ -165,6 +166,50 @@ def count_against(answers, names, side):
     for answer in answers:
         wins[names.index(answer["chosen"]), names.index(answer[side])] += 1
     return wins
+
+
+def moments(f, of=(1, 2), root=False, correction=0, dim=1):
+    """Stack moments of each channel: 1 the mean, 2 the variance, 3 and more."""
+    off = flat(f) - flat(f).mean(dim, keepdim=True)
+    rows = {k: (off**k).mean(dim) for k in of}
+    rows[1] = flat(f).mean(dim)
+    rows[2] = flat(f).var(dim, correction=correction)
+    rows[2] = rows[2].sqrt() if root else rows[2]
+    return torch.stack([rows[k] for k in of])
+
+
+def with_third(third, second=lambda f: moments(f, [2])[0]):
+    return lambda f: torch.stack([moments(f, [1])[0], second(f), third(f)])
+
+
+def away(f):
+    return flat(f) - flat(f).mean(1, keepdim=True)
+
+
+def shares_of(rows):
+    return adaptive_avg_pool1d(rows, 256)
+
+
+def sliced(
+    seed=0,
+    unit=lambda d: d / d.norm(dim=1, keepdim=True),
+    order=lambda x: x.sort(dim=1).values,
+    make=torch.randn,
+    end=shares_of,
+):
+    """Make a function that sorts projections, right or wrong."""
+
+    def statistic(f):
+        generator = torch.Generator()
+        generator.seed() if seed is None else generator.manual_seed(seed)
+        directions = unit(make(128, len(flat(f)), generator=generator))
+        return end(order(directions @ flat(f)))
+
+    return statistic
+
+
+def sorted_channels(f, **parts):
+    return sliced(**parts)(flat(f).sort(dim=1).values[None, :, None])
 
 
 LOUD = Settings().style_layers
@@ -841,6 +886,72 @@ CASES = {
             *((lambda m=m: m, f"^Not this one. With {m}, ") for m in OTHERS),
         ],
     ),
+    "mean_and_variance": (
+        moments,
+        [
+            (lambda f: moments(f, root=True), "the standard deviation, the root"),
+            (lambda f: moments(f, root=True, correction=1), "deviation, and .std"),
+            (lambda f: moments(f, correction=1), "H·W − 1"),
+            (lambda f: torch.stack([flat(f).mean(1), flat(f).pow(2).mean(1)]), "first"),
+            (lambda f: torch.stack([flat(f).mean(1), away(f).pow(2).sum(1)]), "a sum"),
+            (lambda f: torch.stack([flat(f).sum(1), moments(f)[1]]), "first row is"),
+            (lambda f: moments(f, [2, 1]), "above means"),
+            (lambda f: moments(f).T, "transposed"),
+            (lambda f: moments(f).flatten(), "torch.cat does not"),
+            (lambda f: moments(f)[1], "mean is missing"),
+            (lambda f: moments(f)[0], "variance is missing"),
+            (lambda f: torch.stack([f.mean(), f.var(correction=0)]), "has its own"),
+            (lambda f: moments(f)[:, None], "features.0."),
+            (lambda f: moments(f.reshape(1, 1, 1, -1)), "in one row"),
+            (lambda f: moments(f, dim=0), "not the channels"),
+            (lambda f: moments(f).detach(), "no gradient"),
+            (lambda f: torch.tensor(moments(f).tolist()), "no gradient"),
+            (lambda f: moments(f) * 3, "differ by"),
+        ],
+    ),
+    "sliced": (
+        sliced(),
+        [
+            (sliced(unit=lambda d: d), "different lengths"),
+            (sliced(unit=lambda d: d / d.norm(dim=0)), "wrong dimension: each row"),
+            (sliced(unit=lambda d: d / d.norm()), "whole table"),
+            (sliced(order=lambda x: x), "Nothing is sorted"),
+            (sliced(order=lambda x: x.sort(dim=0).values), "the positions are to be"),
+            (sliced(order=lambda x: x.sort(1, descending=True).values), "small to la"),
+            (sliced(order=shares_of, end=lambda x: x.sort(1).values), "averaged first"),
+            (sorted_channels, "before you projected"),
+            (lambda f: sorted_channels(f, order=lambda x: x), "project first"),
+            (sliced(make=torch.rand), "one side"),
+            (sliced(end=lambda x: interpolate(x[None], 256, mode="linear")[0]), "pick"),
+            (sliced(end=lambda x: shares_of(x).T), "transposed"),
+            (sliced(end=lambda x: x), "256 numbers"),
+            (sliced(order=lambda x: x.T), "a row for each"),
+            (sliced(seed=None), "rulers"),
+            (sliced(seed=1), "differ by"),
+            (sliced(end=lambda x: shares_of(x).detach()), "no gradient"),
+            (sliced(order=lambda x: x.sort(dim=1)), "stops: TypeError"),
+        ],
+    ),
+    "three_moments": (
+        lambda f: moments(f, [1, 2, 3]),
+        [
+            (with_third(lambda f: flat(f).pow(3).mean(1)), "cubes: subtract"),
+            (with_third(lambda f: away(f).abs().pow(3).mean(1)), "no sign"),
+            (
+                with_third(lambda f: away(f).pow(3).mean(1) / moments(f)[1] ** 1.5),
+                "skewness",
+            ),
+            (with_third(lambda f: away(f).mean(1) ** 3), "is zero"),
+            (lambda f: moments(f, [1, 2, 4]), "fourth"),
+            (with_third(lambda f: away(f).pow(3).sum(1)), "a sum"),
+            (lambda f: moments(f, [1, 2, 3], correction=1), "H·W − 1"),
+            (lambda f: moments(f, [1, 2, 3], root=True), "standard deviation"),
+            (lambda f: moments(f, [1, 2, 3]).T, "transposed"),
+            (moments, "third row is missing"),
+            (lambda f: moments(f, [1, 2, 3], dim=0), "not the channels"),
+            (lambda f: moments(f, [1, 2, 3]).detach(), "no gradient"),
+        ],
+    ),
     "goes_down": (
         armijo(),
         [
@@ -897,6 +1008,10 @@ def test_the_solution_is_accepted(name):
             lambda f, m: gram(f * by_area(m, f).sqrt()) / by_area(m, f).mean(),
         ),
         ("colours_back", lambda x, p: (p + luminance(x - p)).clamp(0, 1)),
+        (
+            "mean_and_variance",
+            lambda f: torch.stack(torch.var_mean(f[0], (1, 2), correction=0)[::-1]),
+        ),
     ],
 )
 def test_other_ways_to_be_right_are_accepted(name, answer):
