@@ -82,8 +82,12 @@ def test_waiting_threads_sleep_before_torch_is_loaded(code):
     assert loads[2] == "nst_helpers" or -1 < sets < loads.start()
 
 
-def test_the_first_cell_brings_the_course_along(path, code):
+@pytest.mark.parametrize(
+    "path", [p for p in NOTEBOOKS if p.parent.name != "exam"], ids=name_of
+)
+def test_the_first_cell_brings_the_course_along(path):
     """`python notebooks/bootstrap.py` puts it there; elsewhere it is silent."""
+    code = cells_of(path, "code")
     source = runpy.run_path(str(FOLDER / "bootstrap.py"))["cell_of"](path)
     assert text_of(code[0]["source"]) == source
     assert {"bootstrap", "hide-input"} == set(code[0]["metadata"]["tags"])
