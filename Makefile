@@ -1,12 +1,16 @@
 # make lab: open the course.  make test: run every check, some minutes (test-fast: but
 # for those in a browser; test-long: those that take an hour).  make demo: paint a cat.
-# Each makes .venv first if it is not there, or if requirements.txt has changed.
+# Each makes .venv first if it is not there, or if its requirements have changed: lab and
+# demo need requirements.txt, tests and tools requirements-dev.txt as well.
+# make lab TORCH=cpu, the first time, installs PyTorch without CUDA from its own index.
 # make kit: one folder to copy, from which a class sets up without a network.
 # For authors: make notebooks runs every notebook and keeps its outputs; make pictures
 # paints what the README shows.
 
 PYTHON ?= python3
 BIN := .venv/bin
+INDEX := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
+PIP := $(BIN)/pip install --disable-pip-version-check $(INDEX)
 FIRST := $(firstword $(sort $(wildcard notebooks/*.ipynb)))
 
 # Threads that wait shall not spin: two programs at once would starve each other.
@@ -25,22 +29,24 @@ endif
 
 .PHONY: lab test test-fast test-long bench demo kit notebooks pictures
 
-# The studio takes uploads as messages, which the server limits to 10 MB.
+# The studio takes uploads as messages, which the server limits to 10 MB. A class may
+# have no network: JupyterLab shall not ask for news or look for updates.
 lab: .venv/ready
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/$(FIRST) \
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/$(FIRST) --LabApp.news_url=None \
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 		--ServerApp.tornado_settings="{'websocket_max_message_size': 100_000_000}" \
 		$(if $(filter 0,$(shell id -u)),--allow-root)
 
 test: ONLY = not long
 test-fast: ONLY = not long and not browser
-test test-fast: .venv/ready
+test test-fast: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	NST_STEPS=3 $(BIN)/pytest -n 2 --dist loadfile -m "$(ONLY)" \
 		--nbval-lax --nbval-cell-timeout=300 \
 		notebooks tests/test_studio.py tests/test_browser.py tests  # longest first
 
-test-long: .venv/ready
+test-long: .venv/dev
 	$(BIN)/pytest --hypothesis-profile=long tests
 
 bench: .venv/ready
@@ -57,7 +63,7 @@ kit: .venv/ready
 notebooks: .venv/ready
 	env -u NST_STEPS $(BIN)/python notebooks/run.py notebooks/*.ipynb notebooks/solutions/*.ipynb
 
-pictures: .venv/ready
+pictures: .venv/dev
 	$(PAINT) images/content/colosseum.jpg \
 		images/style/van_gogh_village_street_in_auvers.jpg \
 		-o images/results/hero.jpg --size 1024
@@ -71,5 +77,9 @@ pictures: .venv/ready
 		"Python 3.10 or newer is needed; say make PYTHON=/path/to/python3")'
 	@test -e $@ || $(PYTHON) -m venv --clear .venv
 	@rm -f $@
-	$(BIN)/pip install --disable-pip-version-check -r requirements.txt
+	$(PIP) -r requirements.txt
+	@touch $@
+
+.venv/dev: requirements-dev.txt .venv/ready
+	$(PIP) -r requirements-dev.txt
 	@touch $@

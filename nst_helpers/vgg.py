@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from .files import InputError
 from .layers import LAYERS, layer_name
+from .limits import use_cores
 from .pretrained import read_parameters
 from .settings import CHOICES
 
@@ -15,9 +16,8 @@ from .settings import CHOICES
 class VGG19(nn.Module):
     """Compute what a network trained on ImageNet sees in a picture.
 
-    `vgg(image, ["conv1_1", "conv4_2"])` returns the activations of these layers after
-    their ReLU, as {name: features}. The weights ask for no gradient: only the pixels
-    learn.
+    `vgg(image, ["conv1_1", "conv4_2"])` returns these layers' activations after their
+    ReLU, {name: features}. The weights ask for no gradient: only the pixels learn.
 
     Args:
         weights: "bundled" (in the package: VGG-16's), "imagenet" (torchvision's VGG-19,
@@ -41,6 +41,7 @@ class VGG19(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        use_cores()
         for value, name in ((pooling, "pooling"), (padding, "padding")):
             if value not in CHOICES[name]:
                 raise InputError(f"{name} is {' or '.join(CHOICES[name])}, not {value}")
@@ -59,9 +60,8 @@ class VGG19(nn.Module):
             self.convs[name] = conv
         self.relu = nn.ReLU(inplace=True)
         self.pool = nn.AvgPool2d(2) if pooling == "avg" else nn.MaxPool2d(2)
-        self.requires_grad_(False)
         # Each pixel's channels side by side: convolutions on processors want them so.
-        self.to(memory_format=torch.channels_last)
+        self.requires_grad_(False).to(memory_format=torch.channels_last)
 
     def forward(self, image: Tensor, layers: Iterable[str] | str) -> dict[str, Tensor]:
         """Compute the features of some layers, running no deeper than the deepest.

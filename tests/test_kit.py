@@ -13,8 +13,9 @@ from zipfile import ZipFile
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COURSE = "images nst_helpers notebooks tests Makefile requirements.txt pyproject.toml"
-COURSE = [*COURSE.split(), "README.md", "CHANGELOG.md", "LICENSE"]
+COURSE = "images jupyterhub nst_helpers notebooks tests Makefile pyproject.toml"
+COURSE = [*COURSE.split(), "requirements.txt", "requirements-dev.txt"]
+COURSE += ["README.md", "CHANGELOG.md", "LICENSE"]
 CP = f"cp3{sys.version_info.minor}"
 HERE = f"{CP}-{CP}-{re.sub('[-.]', '_', sysconfig.get_platform())}"
 WINDOWS = "cp312-cp312-win_amd64"

@@ -64,6 +64,18 @@ class Thumbnails(widgets.VBox):
             self._call(change["new"])
 
 
+def take_uploads(upload: widgets.FileUpload) -> list[tuple[str, bytes]]:
+    """Take name and content of each file; the same may be chosen again then.
+
+    In ipywidgets 7 the value is {name: file}, which only set_trait empties.
+    """
+    files = upload.value
+    pairs = files.items() if isinstance(files, dict) else ((f["name"], f) for f in files)
+    taken = [(name, bytes(file["content"])) for name, file in pairs]
+    upload.set_trait("value", type(files)())
+    return taken
+
+
 def download_link(name: str, content: bytes) -> str:
     """Write a link that downloads a file.
 
