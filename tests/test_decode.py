@@ -39,8 +39,8 @@ def check(name, content, expected, tolerance=1.0, opencv=True):
     ours = to_array(load_image(content)) * 255
     assert abs(ours - expected).max() <= tolerance + 0.01, name
     if opencv:
-        theirs = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
-        assert abs(theirs - expected).max() <= tolerance + 1, name
+        theirs = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        assert abs(theirs[..., ::-1] - expected).max() <= tolerance + 1, name
 
 
 def on_white(samples, most):

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import IMAGES
 from PIL import Image
 
 from nst_helpers import InputError, load_image, save_image

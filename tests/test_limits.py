@@ -129,7 +129,7 @@ def count_threads(*before):
     """Count the threads of a new Python, started by another command or none."""
     free = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
     command = [*before, sys.executable, "-c", COUNT]
-    return int(subprocess.check_output(command, env=free, text=True, timeout=120))
+    return int(subprocess.check_output(command, env=free, text=True, timeout=600))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="taskset is Linux's")

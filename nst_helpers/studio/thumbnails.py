@@ -70,9 +70,10 @@ def take_uploads(upload: widgets.FileUpload) -> list[tuple[str, bytes]]:
     In ipywidgets 7 the value is {name: file}, which only set_trait empties.
     """
     files = upload.value
-    pairs = files.items() if isinstance(files, dict) else ((f["name"], f) for f in files)
-    taken = [(name, bytes(file["content"])) for name, file in pairs]
-    upload.set_trait("value", type(files)())
+    if not isinstance(files, dict):
+        files = {file["name"]: file for file in files}
+    taken = [(name, bytes(file["content"])) for name, file in files.items()]
+    upload.set_trait("value", type(upload.value)())
     return taken
 
 
