@@ -29,11 +29,9 @@ endif
 
 .PHONY: lab test test-fast test-long bench demo kit notebooks pictures
 
-# The studio takes uploads as messages, which the server limits to 10 MB. A class may
-# have no network: JupyterLab shall not ask for news or look for updates.
+# The studio takes uploads as messages, which the server limits to 10 MB.
 lab: .venv/ready
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/$(FIRST) --LabApp.news_url=None \
-		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/$(FIRST) \
 		--ServerApp.tornado_settings="{'websocket_max_message_size': 100_000_000}" \
 		$(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -71,13 +69,16 @@ pictures: .venv/dev
 		images/style/$${pair#*-}.jpg -o images/results/$$pair.jpg; done
 	$(BIN)/python tests/bench/studio.py film images/results/studio.webp
 
-# Without the mark, the last set-up did not finish: start from nothing.
+# Without the mark, the last set-up did not finish: start from nothing. A class may have
+# no network: JupyterLab asks nothing about news, and looks for no updates.
 .venv/ready: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit( \
 		"Python 3.10 or newer is needed; say make PYTHON=/path/to/python3")'
 	@test -e $@ || $(PYTHON) -m venv --clear .venv
 	@rm -f $@
 	$(PIP) -r requirements.txt
+	@$(BIN)/jupyter labextension disable --level=sys_prefix \
+		@jupyterlab/apputils-extension:announcements
 	@touch $@
 
 .venv/dev: requirements-dev.txt .venv/ready
