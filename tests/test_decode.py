@@ -254,8 +254,8 @@ def test_heic_is_read_where_pillow_heif_is_installed(monkeypatch):
         assert load_image(heic)[0, :, 0, 0].tolist() == [1, 0, 0]
     finally:
         monkeypatch.delitem(sys.modules, "pillow_heif")
-        importlib.reload(module)
         Image.OPEN.pop("HEIF")
+        importlib.reload(module)
 
 
 def test_a_picture_is_taken_in_every_form(tmp_path):
