@@ -1,6 +1,8 @@
 # make lab: open the course.  make test: run every check, some minutes (test-fast: but
 # for those in a browser; test-long: those that take an hour).  make demo: paint a cat.
-# Each makes .venv first if it is not there, or if requirements.txt has changed.
+# Each makes .venv first if it is not there, or if its requirements have changed: lab and
+# demo need requirements.txt, tests and tools requirements-dev.txt as well.
+# make lab TORCH=cpu, the first time, installs PyTorch without CUDA from its own index.
 # make kit: one folder to copy, from which a class sets up without a network.
 # make course.zip: what a notebook opened elsewhere, as on Colab, needs beside it.
 # For authors: make notebooks runs every notebook and keeps its outputs; make pictures
@@ -8,6 +10,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+INDEX := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
+PIP := $(BIN)/pip install --disable-pip-version-check $(INDEX)
 FIRST := $(firstword $(sort $(wildcard notebooks/*.ipynb)))
 
 # Threads that wait shall not spin: two programs at once would starve each other.
@@ -34,7 +38,7 @@ lab: .venv/ready
 
 test: ONLY = not long
 test-fast: ONLY = not long and not browser
-test test-fast: .venv/ready
+test test-fast: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	NST_STEPS=3 $(BIN)/pytest -n 2 --dist loadfile -m "$(ONLY)" \
@@ -42,7 +46,7 @@ test test-fast: .venv/ready
 		--ignore tests/test_site.py \
 		notebooks tests/test_studio.py tests/test_browser.py tests  # longest first
 
-test-long: .venv/ready
+test-long: .venv/dev
 	$(BIN)/pytest --hypothesis-profile=long --ignore tests/test_site.py tests
 
 bench: .venv/ready
@@ -64,7 +68,7 @@ course.zip:
 notebooks: .venv/ready
 	env -u NST_STEPS $(BIN)/python notebooks/run.py notebooks/*.ipynb notebooks/*/*.ipynb
 
-pictures: .venv/ready
+pictures: .venv/dev
 	$(PAINT) images/content/colosseum.jpg \
 		images/style/van_gogh_village_street_in_auvers.jpg \
 		-o images/results/hero.jpg --size 1024
@@ -79,7 +83,7 @@ site: .venv/site build/static/mathjax/LICENSE
 	echo '<meta http-equiv="refresh" content="0; url=docs/index.html">' > site/index.html
 	$(BIN)/pytest -q tests/test_site.py
 
-.venv/site: docs/requirements.txt .venv/ready
+.venv/site: docs/requirements.txt .venv/dev
 	$(BIN)/pip install --disable-pip-version-check -r docs/requirements.txt
 	@touch $@
 
@@ -92,11 +96,18 @@ build/static/mathjax/LICENSE:
 	tar -xzmf build/mathjax-3.2.2.tgz -C $(@D) --strip-components=1 \
 		package/es5/tex-svg-full.js package/LICENSE
 
-# Without the mark, the last set-up did not finish: start from nothing.
+# Without the mark, the last set-up did not finish: start from nothing. A class may have
+# no network: JupyterLab asks nothing about news, and looks for no updates.
 .venv/ready: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit( \
 		"Python 3.10 or newer is needed; say make PYTHON=/path/to/python3")'
 	@test -e $@ || $(PYTHON) -m venv --clear .venv
 	@rm -f $@
-	$(BIN)/pip install --disable-pip-version-check -r requirements.txt
+	$(PIP) -r requirements.txt
+	@$(BIN)/jupyter labextension disable --level=sys_prefix \
+		@jupyterlab/apputils-extension:announcements
+	@touch $@
+
+.venv/dev: requirements-dev.txt .venv/ready
+	$(PIP) -r requirements-dev.txt
 	@touch $@

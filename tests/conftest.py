@@ -84,12 +84,12 @@ def without_rights(folder):
     if root:
         for parent in (folder, *folder.parents[:4]):
             parent.chmod(parent.stat().st_mode | 0o055)
-        os.seteuid(65534)
+        os.setresuid(65534, 65534, 0)
     try:
         yield
     finally:
         if root:
-            os.seteuid(0)
+            os.setresuid(0, 0, 0)
 
 
 @contextmanager

@@ -64,6 +64,19 @@ class Thumbnails(widgets.VBox):
             self._call(change["new"])
 
 
+def take_uploads(upload: widgets.FileUpload) -> list[tuple[str, bytes]]:
+    """Take name and content of each file; the same may be chosen again then.
+
+    In ipywidgets 7 the value is {name: file}, which only set_trait empties.
+    """
+    files = upload.value
+    if not isinstance(files, dict):
+        files = {file["name"]: file for file in files}
+    taken = [(name, bytes(file["content"])) for name, file in files.items()]
+    upload.set_trait("value", type(upload.value)())
+    return taken
+
+
 def download_link(name: str, content: bytes) -> str:
     """Write a link that downloads a file.
 
