@@ -46,7 +46,10 @@ def run_alone(folder, book):
     )
 
 
-@pytest.mark.parametrize("name", ["00_paint_first", "solutions/00_paint_first"])
+SOLUTION = pytest.param("solutions/00_paint_first", marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("name", ["00_paint_first", SOLUTION])
 def test_it_finds_the_course_in_the_zip_beside_it(name, course_zip, tmp_path):
     (tmp_path / "course.zip").symlink_to(course_zip)
     first = new_code_cell(bootstrap.cell_of(NOTEBOOKS / f"{name}.ipynb"))
