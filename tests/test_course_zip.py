@@ -38,7 +38,8 @@ def course_zip():
 def run_alone(folder, book):
     """Run a notebook; packages are at hand, but for those that are linked to."""
     nbformat.write(book, folder / "alone.ipynb")
-    command = [sys._base_executable, "-m", "nbconvert", "--to=notebook", "--execute"]
+    python = str(Path(sys.base_prefix, "bin", "python3"))  # knows no .venv
+    command = [python, "-m", "nbconvert", "--to=notebook", "--execute"]
     command += ["--ExecutePreprocessor.timeout=300", "--output=done", "alone.ipynb"]
     packages = {"PYTHONPATH": sysconfig.get_path("purelib"), "NST_STEPS": "3"}
     return subprocess.run(
