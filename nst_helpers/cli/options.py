@@ -6,7 +6,7 @@ import inspect
 import math
 import os
 import re
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..files import InputError, check_number
 from ..settings import CHOICES, Settings
@@ -69,6 +69,16 @@ def coarse_to_fine(settings: Settings) -> Settings:
     """Begin at the smallest half, quarter, ... of 256 pixels or more."""
     scales = 1 + int(math.log2(max(1, settings.size / COARSEST)))
     return dataclasses.replace(settings, scales=min(scales, settings.steps))
+
+
+def change(settings: Settings, options: argparse.Namespace, **more: Any) -> Settings:
+    """Change what options say of settings, and more."""
+    given = {k: v for k, v in vars(options).items() if k in vars(settings)} | more
+    if given.get("size", 0) is None:
+        raise InputError("--size photo is for one photo; say how many pixels")
+    changed = dataclasses.replace(settings, **given)
+    is_free = settings is LARGE and "scales" not in given
+    return coarse_to_fine(changed) if is_free else changed
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

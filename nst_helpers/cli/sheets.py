@@ -18,7 +18,7 @@ from ..files import InputError, look
 from ..images import FORMATS, check_ending, save_image
 from ..settings import Settings
 from ..sheet import Cell, contact_sheet, process_pool, show_sheet
-from .options import LARGE, Parser, add_settings, check_effect, coarse_to_fine
+from .options import LARGE, Parser, add_settings, change, check_effect
 from .paint import draw, save_recipe, shrink
 
 ALONE = "triptych frames gif checkpoint picture".split()  # options of one photo
@@ -32,10 +32,8 @@ def paint_photos(options: argparse.Namespace) -> int:
             option = "start" if name == "picture" else name
             raise InputError(f"--{option} is for one photo; leave it out")
     is_recipe = options.recipe and Path(options.recipe).exists()
-    settings = _change(Settings.load(options.recipe) if is_recipe else LARGE, options)
+    settings = change(Settings.load(options.recipe) if is_recipe else LARGE, options)
     check_effect(options, settings)
-    if "scales" not in vars(options) and not is_recipe:
-        settings = coarse_to_fine(settings)
     folder, photos = Path(os.path.expanduser(options.out)), {}
     paintings = [os.path.expanduser(name) for name in options.paintings]
     folder.mkdir(exist_ok=True)
@@ -89,10 +87,8 @@ def paint_sheet(arguments: list[str] | None = None) -> int:
     bases = {Path(name).stem: Settings.load(name) for name in options.recipes}
     varied, recipes = [_read_values(text) for text in options.vary], {}
     for (name, base), *values in product((bases or {"": LARGE}).items(), *varied):
-        settings = _change(base, options, **dict(values))
-        if not bases and "scales" not in {*vars(options), *dict(values)}:
-            settings = coarse_to_fine(settings)
-        recipes[", ".join([name, *(f"{k} {v}" for k, v in values)])] = settings
+        words = [name, *(f"{key} {value}" for key, value in values)]
+        recipes[", ".join(words)] = change(base, options, **dict(values))
     paintings = options.paintings
     if all(settings.mix for settings in recipes.values()):
         paintings = {"": paintings}
@@ -107,9 +103,9 @@ def paint_sheet(arguments: list[str] | None = None) -> int:
             cells.append(dataclasses.replace(cell, image=image))
     figure = show_sheet(cells)
     width, height = figure.get_size_inches()
-    widest = max(cell.image.shape[3] for cell in cells if cell.image is not None)
-    columns = figure.axes[0].get_gridspec().ncols
-    dpi = min(max(100, widest * columns / width), (PIXELS / width / height) ** 0.5)
+    widest = max([0, *(cell.image.shape[3] for cell in cells if not cell.error)])
+    widest *= figure.axes[0].get_gridspec().ncols
+    dpi = min(max(100, widest / width), (PIXELS / width / height) ** 0.5)
     draw(figure, options.out, dpi)
     print(options.out)
     return int(any(cell.error for cell in cells))
@@ -166,14 +162,6 @@ def _workers(options: argparse.Namespace) -> Iterator[Executor | None]:
                 raise
     else:
         yield None
-
-
-def _change(settings: Settings, options: argparse.Namespace, **more: Any) -> Settings:
-    """Change what options say of settings."""
-    given = {k: v for k, v in vars(options).items() if k in vars(settings)}
-    if given.get("size", 0) is None:
-        raise InputError("--size photo is for one photo; say how many pixels")
-    return dataclasses.replace(settings, **given | more)
 
 
 def _watch(cells: Iterator[Cell], count: int) -> Iterator[Cell]:
