@@ -1,14 +1,11 @@
-"""What moves in a film, by OpenCV's optical flow, and what changes beyond that."""
+"""What moves in a film, by optical flow, and the loss that holds a picture to it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .images import Picture, as_image
 from .losses import Loss, relative_error
 from .pixels import fit_mask, stretch, to_array, to_bytes, to_tensor
 from .vgg import VGG19
@@ -28,7 +25,7 @@ class TemporalLoss(Loss):
         weight, name: as in Loss.
 
     Source: Ruder, Dosovitskiy, Brox 2016, "Artistic Style Transfer for Videos",
-    equation 7, made relative.
+    section 4.2, made relative.
     """
 
     moved: Tensor
@@ -58,7 +55,7 @@ def follow(painted: Tensor, before: Tensor, now: Tensor) -> tuple[Tensor, Tensor
         The moved frame, (1, 3, H, W) in [0, 1], and how far each place is to be
         trusted, (H, W), 0 or 1: there and back leads home, no edge of motion is near.
 
-    Source: Kroeger et al. 2016 (DIS); Ruder et al. 2016, section 4.3, equations 5, 6.
+    Source: Kroeger et al. 2016 (DIS); Ruder et al. 2016, section 4.2.
     """
     import cv2
 
@@ -77,22 +74,3 @@ def follow(painted: Tensor, before: Tensor, now: Tensor) -> tuple[Tensor, Tensor
     inside = ((there >= 0) & (there <= [width - 1, height - 1])).all(2)
     trust = home & inside & (slopes <= 0.01 * squares + 0.002)
     return to_tensor(moved), torch.from_numpy(trust.astype(np.float32))
-
-
-def flicker(frames: Sequence[Picture], painted: Sequence[Tensor]) -> float:
-    """Measure how much painted frames change beyond the motion, where it is trusted.
-
-    Args:
-        frames: of the film.
-        painted: as many, each (1, 3, H, W) in [0, 1].
-
-    Returns:
-        0 to 1: the mean of |xₜ − ωₜ₋₁| over pixels, channels and frames.
-    """
-    shape, changes = painted[0].shape[2:], []
-    films = [stretch(as_image(frame, "frame"), *shape) for frame in frames]
-    pairs = zip(pairwise(painted), pairwise(films), strict=True)
-    for (old, new), (before, now) in pairs:
-        moved, trust = follow(old, before, now)
-        changes.append(((new - moved).abs() * trust).sum() / (3 * trust.sum()))
-    return torch.stack(changes).mean().item()

@@ -5,7 +5,7 @@ import dataclasses
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from itertools import product
@@ -23,6 +23,12 @@ from .paint import draw, save_recipe, shrink
 
 ALONE = "triptych frames gif checkpoint picture".split()  # options of one photo
 PIXELS = 50e6  # of a whole sheet, at most
+READ = {  # values of --vary that are no plain numbers or words
+    "content_layers": lambda text: dict.fromkeys(text.split("+"), 1.0),
+    "style_layers": lambda text: dict.fromkeys(text.split("+"), 1.0),
+    "mix": lambda text: tuple(map(float, text.split(":"))),
+    "keep_colors": lambda text: None if text == "none" else text,
+}
 
 
 def paint_photos(options: argparse.Namespace) -> int:
@@ -47,8 +53,8 @@ def paint_photos(options: argparse.Namespace) -> int:
         if look(other) and os.path.samefile(folder / name, other):
             raise InputError(f"{folder}: {other} lies there; name another folder")
     if there and not options.yes:
-        said = f"{len(there)} of {len(photos)} there already; --yes paints them anew"
-        print(f"{folder}: {said}", file=sys.stderr)
+        line = f"{len(there)} of {len(photos)} there already; --yes paints them anew"
+        print(f"{folder}: {line}", file=sys.stderr)
         photos = {name: photos[name] for name in photos if name not in there}
     failed = 0
     cells = contact_sheet(photos, {"": paintings}, [settings])
@@ -118,16 +124,7 @@ def _read_values(text: str) -> list[tuple[str, Any]]:
     if not values or name not in vars(LARGE):
         raise InputError(f"--vary {text}: say SETTING=A,B,... with a setting's name")
 
-    def read(value: str) -> Any:
-        default = getattr(LARGE, name)
-        if isinstance(default, Mapping):
-            return dict.fromkeys(value.split("+"), 1.0)
-        if isinstance(default, tuple):
-            return tuple(map(float, value.split(":")))
-        if default is None:
-            return None if value == "none" else value
-        return type(default)(value)
-
+    read = READ.get(name, type(getattr(LARGE, name)))
     try:
         return [(name, read(value)) for value in values.split(",")]
     except ValueError as error:
