@@ -18,7 +18,7 @@ from tqdm import tqdm
 from .cli.options import LARGE, Parser, add_settings, change
 from .cli.process import report
 from .files import InputError, look
-from .flow import TEMPORAL, TemporalLoss, follow
+from .flow import TemporalLoss, follow
 from .images import (
     Picture,
     as_image,
@@ -37,7 +37,7 @@ def paint_film(
     frames: Iterable[Picture],
     painting: Picture,
     settings: Settings = Settings(),
-    weight: float = TEMPORAL,
+    weight: float = 2.0,
     painted: Picture | None = None,
 ) -> Iterator[Tensor]:
     """Paint frames, each begun from the one before, and held to it by a TemporalLoss.
@@ -46,7 +46,8 @@ def paint_film(
         frames: pictures of one shape, in order.
         painting: as in StyleTransfer.
         settings: of the first frame; the others take half the steps, at one scale.
-        weight: of the temporal loss; 0: each frame for itself.
+        weight: of the temporal loss, in weights of content, style and tv together; 0:
+            each frame for itself.
         painted: the first frame, if that is painted already; then it is not yielded.
 
     Yields:
@@ -71,7 +72,9 @@ def paint_film(
             raise InputError("the frames differ in shape; bring them to one")
         else:
             moved, trust = follow(painted, before, now)
-            losses = *choose_losses(painting, first), TemporalLoss(moved, trust, weight)
+            losses = choose_losses(painting, first)
+            hold = weight * sum(loss.weight for loss in losses)
+            losses = *losses, TemporalLoss(moved, trust, hold)
             run = OneOfMany(now, painting, later, losses)
             run.image = torch.where(trust > 0, moved, now)
         for _ in run:

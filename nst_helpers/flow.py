@@ -10,8 +10,6 @@ from .losses import Loss, relative_error
 from .pixels import fit_mask, stretch, to_array, to_bytes, to_tensor
 from .vgg import VGG19
 
-TEMPORAL = 100.0  # as much as the style by default
-
 
 @dataclass(eq=False, repr=False)
 class TemporalLoss(Loss):
@@ -30,7 +28,7 @@ class TemporalLoss(Loss):
 
     moved: Tensor
     trust: Tensor
-    weight: float = TEMPORAL
+    weight: float = 100.0
     name: str = "temporal"
 
     def prepare(self, vgg: VGG19, photo: Tensor) -> None:
@@ -71,6 +69,6 @@ def follow(painted: Tensor, before: Tensor, now: Tensor) -> tuple[Tensor, Tensor
     squares = (back**2).sum(2)
     home = ((back + forth) ** 2).sum(2) <= 0.01 * (squares + (forth**2).sum(2)) + 0.5
     slopes = sum((slope**2).sum(2) for slope in np.gradient(back, axis=(0, 1)))
-    inside = ((there >= 0) & (there <= [width - 1, height - 1])).all(2)
+    inside = ((there > -0.5) & (there < [width - 0.5, height - 0.5])).all(2)
     trust = home & inside & (slopes <= 0.01 * squares + 0.002)
     return to_tensor(moved), torch.from_numpy(trust.astype(np.float32))

@@ -70,9 +70,8 @@ def test_the_loss_is_that_of_the_paper(vgg):
 
 
 def test_a_film_flickers_a_third_of_frame_by_frame(frames):
-    layers = {"conv1_1": 64.0, "conv2_1": 16.0, "conv3_1": 4.0}
-    aim = Settings(size=96, steps=16, style_layers=layers, precision="float32")
-    aim = Settings(**{**vars(aim), "content_layers": {"conv3_1": 1.0}})
+    frames = frames[:3]
+    aim = Settings(size=96, steps=12, precision="float32")
     alone = flicker(frames, list(paint_film(frames, WAVE, aim, weight=0)))
     painted = list(paint_film(frames, WAVE, aim))
     assert flicker(frames, painted) < alone / 3

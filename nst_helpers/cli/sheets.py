@@ -62,7 +62,8 @@ def paint_photos(options: argparse.Namespace) -> int:
         failed += cell.image is None
         if cell.image is not None:
             save_image(cell.image, folder / cell.photo)
-    save_recipe(settings, options)
+    if options.recipe:
+        save_recipe(settings, options)
     print(folder)
     return int(failed > 0)
 
@@ -149,7 +150,7 @@ def _workers(options: argparse.Namespace) -> Iterator[Executor | None]:
             cores = sum(client.nthreads().values())
             print(f"{options.dask}: {cores} jobs at a time", file=sys.stderr)
             yield client.get_executor()
-    elif options.workers > 1:
+    elif options.workers != 1:
         with process_pool(options.workers) as pool:
             try:
                 yield pool

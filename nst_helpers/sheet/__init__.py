@@ -122,9 +122,7 @@ def contact_sheet(
         vars(KEPT).clear()  # of this thread
 
 
-def process_pool(
-    workers: int, threads: int | None = None
-) -> futures.ProcessPoolExecutor:
+def process_pool(workers: int, threads: int | None = None) -> futures.Executor:
     """Make an executor of processes, for contact_sheet.
 
     A script that does so at its top level needs `if __name__ == "__main__":` before.
@@ -162,13 +160,9 @@ def _set_up(threads: int) -> None:
     """Prepare a process of the pool, which shall end with the one that made it."""
     torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that made it
-    parent = multiprocessing.parent_process()
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    made_by = multiprocessing.parent_process()
+    follow = threading.Thread(target=lambda: (made_by.join(), os._exit(1)), daemon=True)
+    follow.start()
 
 
 def _paint(
@@ -219,12 +213,11 @@ def _find(cell: Cell, place: Path) -> Cell | None:
 
 
 def _name(pictures: Pictures, kind: str) -> dict[str, Picture | Sequence[Picture]]:
-    """Name pictures: files by their names, if these differ, others by numbers."""
+    """Name pictures: files as they are, with a number if that is not the only one."""
     if isinstance(pictures, Mapping):
         return dict(pictures)
-    is_path = [isinstance(picture, str | os.PathLike) for picture in pictures]
-    stems = [Path(x).stem if y else "" for x, y in zip(pictures, is_path, strict=True)]
-    return {
-        stem if stems.count(stem) == 1 and stem else f"{stem or kind} {number}": picture
-        for number, (stem, picture) in enumerate(zip(stems, pictures, strict=True), 1)
-    }
+    names = [
+        Path(x).stem if isinstance(x, str | os.PathLike) else kind for x in pictures
+    ]
+    numbered = enumerate(zip(names, pictures, strict=True), 1)
+    return {n if names.count(n) == 1 else f"{n} {k}": x for k, (n, x) in numbered}

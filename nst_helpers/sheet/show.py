@@ -86,13 +86,8 @@ def show_sheet(cells: Iterable[Cell], alt: str = "") -> Figure:
         axis.set_title(title, fontsize=FONT)
     for axis, row in zip(fig.axes[::count], rows if is_table else (), strict=False):
         label = "\n".join(_wrap(row, inches * shape[2] / shape[3]))
-        look = middle | {
-            "transform": axis.transAxes,
-            "rotation": 90,
-            "ha": "right",
-            "ma": "center",
-        }
-        axis.text(-0.05, 0.5, label, **look)
+        look = middle | {"ha": "right", "ma": "center", "rotation": 90}
+        axis.text(-0.05, 0.5, label, transform=axis.transAxes, **look)
     for axis, cell in zip(fig.axes, cells, strict=False):
         lines = _wrap(cell.error, inches)[: max(2, int(4 * inches))]
         axis.text(0.5, 0.5, "\n".join(lines), transform=axis.transAxes, **middle)
