@@ -49,10 +49,13 @@ def pool():
 
 @pytest.fixture(scope="module")
 def cluster():
-    distributed = pytest.importorskip("distributed")
+    distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
     quiet = {"dashboard_address": None, "host": "127.0.0.1"}
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, **quiet) as made:
-        yield made
+    with dask.config.set({"distributed.comm.timeouts.connect": "3s"}):
+        with distributed.LocalCluster(2, threads_per_worker=1, **quiet) as made:
+            for nanny in made.workers.values():
+                nanny.auto_restart = False  # the worker that is killed stays away
+            yield made
 
 
 def assert_same(cells, others):
