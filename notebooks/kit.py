@@ -15,8 +15,10 @@ from pip._vendor.packaging import markers
 
 ROOT = Path(__file__).parent.parent
 # What is not named stays at home: .git, .venv, build, and the folder that is made.
-COURSE = ["images", "nst_helpers", "notebooks", "tests", "Makefile", "requirements.txt"]
-COURSE += ["pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"]
+COURSE = ["docs", "images", "jupyterhub", "nst_helpers", "notebooks", "tests"]
+COURSE += ["Makefile", "requirements.txt", "requirements-dev.txt", "pyproject.toml"]
+COURSE += ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff"]
+COURSE += ["LICENSE", "LICENSE-text"]
 JUNK = shutil.ignore_patterns(".*", "__pycache__", "screenshots", "pictures")
 BUILD = "setuptools>=77"  # pip builds the project with it, as pyproject.toml says
 

@@ -17,6 +17,7 @@ if "torch" not in sys.modules:  # which reads it when it is loaded
 
 from .files import InputError
 from .images import load_image, save_image
+from .limits import use_cores
 from .losses import (
     ContentLoss,
     Loss,
@@ -42,3 +43,5 @@ from .settings import Settings
 from .step import Step
 from .transfer import StyleTransfer
 from .vgg import VGG19
+
+use_cores()

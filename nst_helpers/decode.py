@@ -29,13 +29,14 @@ HUGE = 4_000_000
 MAX_BYTES = 500_000_000  # of a pipe, which may never end
 # Of a profile, or a text; Photoshop's have 3 million. Of all texts, Pillow takes 64.
 PngImagePlugin.MAX_TEXT_CHUNK = 16_000_000
-# Read by Pillow itself; some of its other formats would start other programs.
-READ = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF")
 with contextlib.suppress(ImportError):  # who has it can read iPhones' photos as well
     import pillow_heif
 
     pillow_heif.register_heif_opener()
-    READ += ("HEIF",)
+Image.init()
+# Read by Pillow itself; some of its other formats would start other programs.
+READ = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "HEIF")
+READ = [kind for kind in READ if kind in Image.OPEN]  # AVIF came with Pillow 11.3
 # A camera's orientation (EXIF): what turns the picture upright.
 TURNS = dict(zip(range(2, 9), map(Image.Transpose, (0, 3, 1, 5, 4, 6, 2)), strict=True))
 # Chunks of a PNG: for its pixels, and for which side is up and its colours.
@@ -143,7 +144,7 @@ def _only_chunks(png: bytes, chunks: tuple[bytes, ...]) -> bytes:
 def _upright(opened: Image.Image) -> Image.Image:
     """Load a picture's pixels and turn it as its EXIF says, if that can be read."""
     key = opened.info.get("transparency")
-    packed = opened.tile[0].args if opened.format == "PNG" and opened.tile else None
+    packed = opened.tile[0][3] if opened.format == "PNG" and opened.tile else None
     if key is not None and packed in PNG_KEYS:
         keys = np.int64(np.multiply(key, PNG_KEYS[packed])).tolist()
         opened.info["transparency"] = tuple(keys) if isinstance(key, tuple) else keys

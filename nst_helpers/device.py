@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import psutil
 import torch
 from torch import Tensor
 
 from .files import InputError
+from .limits import free_memory
 from .losses import Loss, StyleLoss
 from .settings import Settings
 from .vgg import VGG19
@@ -75,13 +75,9 @@ def _pixels(image: Tensor, size: float) -> float:
 
 
 def check_memory(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> None:
-    """Refuse a run that this computer has no memory for; say which size would do.
-
-    It asks how much of the whole computer's memory is free, and does not know of the
-    limit that a container may have.
-    """
+    """Refuse a run that there is no memory for here; say which size would do."""
     needed = memory_needed(photo, losses, settings)
-    free = psutil.virtual_memory().available / 1e9
+    free = free_memory() / 1e9
     if needed > free:
         rest = max(0, (free - NETWORK) / (needed - NETWORK))
         largest = int(settings.size * rest**0.5)

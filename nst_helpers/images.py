@@ -49,7 +49,7 @@ def load_image(
         InputError: missing, a folder, empty, not to be opened, not an image, cut off,
             over 64 megapixels (a JPEG, as it is after shrinking to long_side), or a
             side under 16 pixels; an array of another shape or type, or with numbers
-            outside [0, 1]; or OpenCV is broken. The line names the file.
+            outside [0, 1]. The line names the file.
     """
     return load_with_alpha(source, long_side, name)[0]
 

@@ -48,7 +48,7 @@ class LayerWeights(dict):
             raise InputError(f"{name} needs a layer with a weight above 0")
 
     def __hash__(self) -> int:
-        """Hash what does not change, so that it may be a default."""
+        """Hash what does not change; Settings are hashed with it."""
         return hash(frozenset(self.items()))
 
     def __reduce__(self) -> tuple[Any, ...]:

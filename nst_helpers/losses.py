@@ -7,7 +7,7 @@ range are not in Gatys et al. 2016.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -41,7 +41,7 @@ def gram_matrix(features: Tensor, mask: Tensor | None = None) -> Tensor:
         channel j. Where things are is gone.
 
     Source: Gatys et al. 2016, equation 3; they divide later, by 4N²M². With a mask:
-    Gatys et al. 2017, equation 7.
+    Gatys et al. 2017, equation 7; of a soft mask they take the square.
     """
     _, channels, height, width = features.shape
     flat = features.reshape(channels, height * width)
@@ -200,7 +200,7 @@ class ContentLoss(Loss):
     """Keep the photo's features: content_loss."""
 
     weight: float = 1.0
-    layers: Mapping[str, float] = CONTENT_LAYERS
+    layers: Mapping[str, float] = field(default_factory=lambda: CONTENT_LAYERS)
     name: str = "content"
 
     def prepare(self, vgg: VGG19, photo: Tensor) -> None:
@@ -234,7 +234,7 @@ class StyleLoss(Loss):
 
     painting: Picture
     weight: float = 100.0
-    layers: Mapping[str, float] = STYLE_LAYERS
+    layers: Mapping[str, float] = field(default_factory=lambda: STYLE_LAYERS)
     statistic: Callable[..., Tensor] = gram_matrix
     mask: Tensor | None = None
     painting_mask: Tensor | None = None

@@ -5,6 +5,7 @@ An image is a float32 tensor (1, 3, H, W), RGB, in [0, 1].
 
 import math
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -93,13 +94,6 @@ def stretch(image: Tensor, height: int, width: int) -> Tensor:
     """Bring an image to a height and a width in pixels, whatever its shape."""
     if image.shape[2:] == (height, width):
         return image
-    try:
-        import cv2
-    except ImportError as error:  # a bare server has no libGL
-        raise InputError(
-            f"OpenCV cannot start ({error}): on a computer without a display, pip "
-            "uninstall opencv-python and pip install opencv-python-headless"
-        ) from None
     method = cv2.INTER_AREA if height < image.shape[2] else cv2.INTER_CUBIC
     pixels = cv2.resize(to_array(image), (width, height), interpolation=method)
     return to_tensor(pixels.clip(0, 1))

@@ -19,6 +19,7 @@ from .layers import CHANNELS, LAYERS
 
 BUNDLED = Path(__file__).parent / "weights" / "vgg19_layout_imagenet_fp16.safetensors"
 TORCHVISIONS = "vgg19-dcbb9e9d.pth"  # a name with a checksum, which is looked at
+URL = f"https://download.pytorch.org/models/{TORCHVISIONS}"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 NOT_IN_VGG16 = ("conv3_4", "conv4_4", "conv5_4")
 INPUTS = dict(zip(LAYERS, (3, *CHANNELS.values()), strict=False))  # their channels
@@ -158,17 +159,14 @@ def _load_imagenet() -> dict[str, Tensor]:
         if checksum.exists():
             return _load(cached)
 
-    from torchvision.models import VGG19_Weights  # slow to import, seldom needed
-
-    url = VGG19_Weights.IMAGENET1K_V1.url
-    download = folder / Path(url).name
+    download = folder / Path(URL).name
     try:
         try:
             state = _load(download)
         except InputError:  # not there yet, or damaged
             folder.mkdir(parents=True, exist_ok=True)
             sha256 = download.stem.split("-")[1]  # only such a file gets the name
-            torch.hub.download_url_to_file(url, download, hash_prefix=sha256)
+            torch.hub.download_url_to_file(URL, download, hash_prefix=sha256)
             state = _load(download)
     except Exception as error:  # no network, a proxy's web page, a full disk, ...
         raise InputError(

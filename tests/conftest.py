@@ -1,5 +1,4 @@
 import os
-import resource
 import socket
 import sys
 from contextlib import contextmanager
@@ -68,6 +67,8 @@ def resident(pid="self"):
 @contextmanager
 def full_disk(room):
     """Let no file grow over so many bytes: a write fails as on a full disk."""
+    import resource  # which Windows has not
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:
@@ -83,12 +84,12 @@ def without_rights(folder):
     if root:
         for parent in (folder, *folder.parents[:4]):
             parent.chmod(parent.stat().st_mode | 0o055)
-        os.seteuid(65534)
+        os.setresuid(65534, 65534, 0)
     try:
         yield
     finally:
         if root:
-            os.seteuid(0)
+            os.setresuid(0, 0, 0)
 
 
 @contextmanager

@@ -102,6 +102,9 @@ def _copy(folder, notebook):
     (folder / "notebooks").mkdir(parents=True)
     (folder / "images").symlink_to(IMAGES)
     book = nbformat.read(notebook, as_version=4)
+    book.cells = [
+        c for c in book.cells if "bootstrap" not in c.metadata.get("tags", [])
+    ]
     for cell in book.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None

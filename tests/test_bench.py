@@ -40,3 +40,11 @@ def test_the_tables_are_complete():
         # at the pairs and sizes that the benchmark promises
         raced = {(row["pair"], row["size"]) for row in stored["equal loss"]}
         assert len(raced) == 8 and {size for _, size in raced} == {256, 512}
+
+
+@pytest.mark.long
+def test_the_check_of_graphics_cards_runs_dry():
+    command = [sys.executable, FOLDER.parent / "gpu_check.py", "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(" good") == 8 and "bfloat16" in done.stdout

@@ -4,6 +4,7 @@ import base64
 import shutil
 import time
 
+import nbformat
 import numpy as np
 import pytest
 from conftest import IMAGES
@@ -258,3 +259,27 @@ def test_what_goes_wrong_is_said_and_the_wall_hangs(page, tmp_path):
     page.shoot("wall")
     expect(page.slider("style").locator(".widget-readout")).to_have_text(style)
     expect(page.status).to_contain_text("Start paints it again")
+
+
+COLAB = """\
+import sys, types
+sys.modules["google.colab"] = types.ModuleType("colab")
+from nst_helpers import Settings
+from nst_helpers.studio import Studio
+Studio(settings=Settings(size=64, steps=500), grows=False)"""
+
+
+def test_in_colab_the_page_asks_for_each_picture(tmp_path):
+    """There, what the painting thread sends is not shown."""
+    cells = [nbformat.v4.new_code_cell(COLAB)]
+    kernel = {"name": "python3", "display_name": "Python 3"}
+    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(book, tmp_path / "colab.ipynb")
+    serve = SERVERS["light"](tmp_path / "served", tmp_path / "colab.ipynb")
+    with serve as address, browse(address) as page:
+        run_cell(page)
+        student = Page(page, "colab")
+        expect(student.status).to_contain_text("Press Start.", timeout=120_000)
+        student.changed_after(lambda: student.press("Start"))
+        student.changed_after(lambda: student.press("Pause"))
+        expect(student.status).to_contain_text("Resting.")

@@ -17,6 +17,7 @@ import torch
 from conftest import IMAGES
 from files import chunk, png, tiff
 from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import OPEN_INFO
 from test_corpus import GREEN_FIRST, RGB, SWAPPED, encode, limits
 from test_images import png_header
 
@@ -27,6 +28,8 @@ from nst_helpers.pixels import to_array
 
 RNG = np.random.default_rng(0)
 SHAPE = 17, 24
+# Older versions of Pillow refuse some of these.
+TIFFS = {packed for _, packed in OPEN_INFO.values()}
 
 
 def draw(bits, channels=1):
@@ -39,8 +42,8 @@ def check(name, content, expected, tolerance=1.0, opencv=True):
     ours = to_array(load_image(content)) * 255
     assert abs(ours - expected).max() <= tolerance + 0.01, name
     if opencv:
-        theirs = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
-        assert abs(theirs - expected).max() <= tolerance + 1, name
+        theirs = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        assert abs(theirs[..., ::-1] - expected).max() <= tolerance + 1, name
 
 
 def on_white(samples, most):
@@ -107,13 +110,14 @@ def test_tiff_of_every_depth_meaning_and_transparency():
         content = tiff(order, 2, bits, samples, 0)  # of no meaning
         check(f"rgbx {order}{bits}", content, samples[..., :3] / most, 1, False)
         ink = 1 - samples / most
-        content = tiff(order, 5, bits, samples)
-        check(f"cmyk {order}{bits}", content, ink[..., :3] * ink[..., 3:], 2, False)
+        if order == "<" or bits == 8 or "CMYK;16B" in TIFFS:
+            content = tiff(order, 5, bits, samples)
+            check(f"cmyk {order}{bits}", content, ink[..., :3] * ink[..., 3:], 2, False)
         alpha = np.maximum(samples[..., 3:], 1) / most
         times = (samples[..., :3] * alpha).round()  # multiplied by it beforehand
         content = tiff(order, 2, bits, np.dstack([times, alpha * most]).astype(int), 1)
         check(f"rgba, times {order}{bits}", content, times / most + 1 - alpha, 3, False)
-    for extra in (1, 2):
+    for extra in (1, 2) if "La" in TIFFS else (2,):
         samples = np.minimum(draw(8, 2), 200)
         samples[..., 0] = np.minimum(*samples.transpose(2, 0, 1))
         expected = on_white(samples, 255)
@@ -250,8 +254,8 @@ def test_heic_is_read_where_pillow_heif_is_installed(monkeypatch):
         assert load_image(heic)[0, :, 0, 0].tolist() == [1, 0, 0]
     finally:
         monkeypatch.delitem(sys.modules, "pillow_heif")
-        importlib.reload(module)
         Image.OPEN.pop("HEIF")
+        importlib.reload(module)
 
 
 def test_a_picture_is_taken_in_every_form(tmp_path):

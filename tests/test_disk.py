@@ -20,6 +20,7 @@ from nst_helpers.checkpoint import load_checkpoint, save_checkpoint
 from nst_helpers.files import STRAY, write_file
 from nst_helpers.pixels import resize
 from nst_helpers.pretrained import read_parameters
+from nst_helpers.studio.home import home_folder
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -271,3 +272,10 @@ def test_ctrl_c_leaves_a_file_that_is_written_whole(path):
     for _ in interrupted(write):
         assert os.listdir() == [path]
         read(path)
+
+
+def test_results_go_home_where_nothing_may_be_written(tmp_path):
+    assert home_folder() == "results"
+    tmp_path.chmod(0o555)
+    with without_rights(tmp_path):
+        assert home_folder() == "~/results"

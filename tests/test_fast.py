@@ -274,20 +274,25 @@ def test_other_devices_take_the_network_given(monkeypatch):
     on_meta = copy.deepcopy(plain).to("meta")
     assert accelerate(on_meta, "float32") == (on_meta, "float32")
     assert accelerate(on_meta, "auto") == (on_meta, "float32")
-    monkeypatch.setattr(torch.backends.mkldnn, "is_acl_available", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_acl_supported", lambda: True)
     assert not has_onednn(torch.zeros(1))  # ARM
     assert accelerate(plain, "auto") == (plain, "float32")
 
 
+def pretend_chip(monkeypatch, avx512=False, amx=False):
+    """Let PyTorch say whether a chip multiplies numbers of 16 bits, and how."""
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: avx512)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
+
+
 def test_auto_asks_what_the_chip_is_made_for(monkeypatch):
     plain = network(*KINDS[0])
-    for known, precision in (
-        ({"avx512_bf16": True, "amx_bf16": False}, "bfloat16"),
-        ({"avx512_bf16": False, "amx_bf16": True}, "bfloat16"),
-        ({"avx512_bf16": False, "amx_bf16": False, "avx2": True}, "float32"),
-        ({}, "float32"),
+    for avx512, amx, precision in (
+        (True, False, "bfloat16"),
+        (False, True, "bfloat16"),
+        (False, False, "float32"),
     ):
-        monkeypatch.setattr("torch.cpu.get_capabilities", lambda known=known: known)
+        pretend_chip(monkeypatch, avx512, amx)
         monkeypatch.setattr("nst_helpers.fast.has_onednn", lambda x: True)
         assert accelerate(plain, "auto")[1] == precision
         # oneDNN has no numbers of 16 bits.
@@ -329,8 +334,7 @@ assert "nst_helpers.fast" not in sys.modules
 @pytest.fixture
 def made_for_bfloat16(monkeypatch):
     """Let auto take bfloat16 on any chip."""
-    known = {"avx512_bf16": True}
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: known)
+    pretend_chip(monkeypatch, avx512=True)
     monkeypatch.setattr("nst_helpers.fast.has_onednn", lambda x: True)
 
 

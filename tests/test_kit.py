@@ -13,8 +13,10 @@ from zipfile import ZipFile
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COURSE = "images nst_helpers notebooks tests Makefile requirements.txt pyproject.toml"
-COURSE = [*COURSE.split(), "README.md", "CHANGELOG.md", "LICENSE"]
+COURSE = "docs images jupyterhub nst_helpers notebooks tests Makefile pyproject.toml"
+COURSE = [*COURSE.split(), "requirements.txt", "requirements-dev.txt"]
+COURSE += ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff"]
+COURSE += ["LICENSE", "LICENSE-text"]
 CP = f"cp3{sys.version_info.minor}"
 HERE = f"{CP}-{CP}-{re.sub('[-.]', '_', sysconfig.get_platform())}"
 WINDOWS = "cp312-cp312-win_amd64"
@@ -41,8 +43,11 @@ def write_wheel(folder, name, version, files, tag="py3-none-any", needs=""):
 
 
 def write_stand_in(folder, name, version="1.0", **more):
-    """Write a wheel of nothing but its name."""
-    write_wheel(folder, name, version, {f"{name.replace('-', '_')}.py": b""}, **more)
+    """Write a wheel of nothing but its name, and the program that make calls."""
+    files = {f"{name.replace('-', '_')}.py": b""}
+    if name == "jupyterlab":
+        files[f"{name}-{version}.data/scripts/jupyter"] = b"#!/bin/sh\n"
+    write_wheel(folder, name, version, files, **more)
 
 
 def write_real(folder, package):

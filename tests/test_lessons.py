@@ -4,7 +4,15 @@ import re
 
 import pytest
 import torch
-from torch.nn.functional import avg_pool2d, max_pool2d, relu
+from torch.nn.functional import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    avg_pool2d,
+    interpolate,
+    max_pool2d,
+    relu,
+)
 
 from nst_helpers import VGG19, Settings, StyleTransfer, lessons, stylize
 from nst_helpers.losses import range_loss
@@ -115,6 +123,93 @@ def cut_elsewhere(bgr):
     height, width, _ = bgr.shape
     rgb = torch.from_numpy(bgr[..., ::-1].copy())
     return rgb.view(1, 3, height, width).float() / 255
+
+
+def mm(
+    wins=lambda w: w.sum(1),
+    compared=lambda w: w + w.T,
+    pairs=lambda s: s[:, None] + s,
+    by=lambda n, pairs: (n / pairs).sum(1),
+    end=lambda W, below: W / below,
+):
+    return lambda s, w: end(wins(w), by(compared(w), pairs(s)))
+
+
+def one_after_the_other(s, wins):
+    s = s.clone()
+    for i in range(len(s)):
+        s[i] = mm()(s, wins)[i]
+    return s
+
+
+def count_wins(answers, names):
+    wins = torch.zeros(len(names), len(names))
+    for answer in answers:
+        sides = {answer["left"], answer["right"]}
+        (beaten,) = sides - {answer["chosen"]}
+        wins[names.index(answer["chosen"]), names.index(beaten)] += 1
+    return wins
+
+
+def count_shown(answers, names, chosen=None):
+    """Count who stood left of whom; only where the one on a side was chosen."""
+    shown = torch.zeros(len(names), len(names))
+    for answer in answers:
+        if chosen is None or answer["chosen"] == answer[chosen]:
+            shown[names.index(answer["left"]), names.index(answer["right"])] += 1
+    return shown
+
+
+def count_against(answers, names, side):
+    """Count the one chosen against that on a side, even if it is the same."""
+    wins = torch.zeros(len(names), len(names))
+    for answer in answers:
+        wins[names.index(answer["chosen"]), names.index(answer[side])] += 1
+    return wins
+
+
+def moments(f, of=(1, 2), root=False, correction=0, dim=1):
+    """Stack moments of each channel: 1 the mean, 2 the variance, 3 and more."""
+    off = flat(f) - flat(f).mean(dim, keepdim=True)
+    rows = {k: (off**k).mean(dim) for k in of}
+    rows[1] = flat(f).mean(dim)
+    rows[2] = flat(f).var(dim, correction=correction)
+    rows[2] = rows[2].sqrt() if root else rows[2]
+    return torch.stack([rows[k] for k in of])
+
+
+def with_third(third, second=lambda f: moments(f, [2])[0]):
+    return lambda f: torch.stack([moments(f, [1])[0], second(f), third(f)])
+
+
+def away(f):
+    return flat(f) - flat(f).mean(1, keepdim=True)
+
+
+def shares_of(rows):
+    return adaptive_avg_pool1d(rows, 256)
+
+
+def sliced(
+    seed=0,
+    unit=lambda d: d / d.norm(dim=1, keepdim=True),
+    order=lambda x: x.sort(dim=1).values,
+    make=torch.randn,
+    end=shares_of,
+):
+    """Make a function that sorts projections, right or wrong."""
+
+    def statistic(f):
+        generator = torch.Generator()
+        generator.seed() if seed is None else generator.manual_seed(seed)
+        directions = unit(make(128, len(flat(f)), generator=generator))
+        return end(order(directions @ flat(f)))
+
+    return statistic
+
+
+def sorted_channels(f, **parts):
+    return sliced(**parts)(flat(f).sort(dim=1).values[None, :, None])
 
 
 LOUD = Settings().style_layers
@@ -264,6 +359,46 @@ def image_of(array, divisor=255.0):
     return torch.from_numpy(array).permute(2, 0, 1)[None].float() / divisor
 
 
+def luminance(x):
+    return (torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1) * x).sum(1, True)
+
+
+def by_area(mask, f):
+    return interpolate(mask[None, None], f.shape[2:], mode="area")[0, 0]
+
+
+def by(mode):
+    return lambda mask, f: interpolate(mask[None, None], f.shape[2:], mode=mode)[0, 0]
+
+
+def guided(bring=by_area, power=1, divisor=None, apply=True):
+    """Make a guided Gram matrix, right or wrong."""
+
+    def guided_gram(f, mask):
+        m = bring(mask, f)
+        masked = flat(f) * m.flatten() ** power if apply else flat(f)
+        return masked @ flat(f).T / (divisor(m, mask) if divisor else m.sum())
+
+    return guided_gram
+
+
+def guided_positions(f, mask):
+    m = by_area(mask, f)
+    return (flat(f) * m.flatten()).T @ flat(f) / m.sum()
+
+
+def brightness(spread=lambda y, like: like.std() / y.std(), less=None):
+    """Make a match of brightness, right or wrong: spread (y - less) + mean."""
+
+    def match(y, like):
+        center = y.mean() if less is None else less(y, like)
+        return spread(y, like) * (y - center) + like.mean()
+
+    return match
+
+
+DIAGNOSED = 3  # the seed of a broken program
+OTHERS = set(lessons.broken.MISTAKES) - {lessons.broken.name_the_bug(DIAGNOSED)}
 # check: (the solution, [(a wrong answer, what its hint says)])
 CASES = {
     "paint_bold": (
@@ -559,6 +694,264 @@ CASES = {
             (lambda losses, s: losses["nonsense"], "stops: KeyError"),
         ],
     ),
+    "chance": (
+        lambda a, b: a / (a + b),
+        [
+            (lambda a, b: b / (a + b), "the other one"),
+            (lambda a, b: a / b, "are the odds: divide"),
+            (lambda a, b: b / a, "odds of the other"),
+            (lambda a, b: a - b, "between 0 and 1"),
+            (lambda a, b: 100 * a / (a + b), "percent"),
+            (lambda a, b: a**2 / (a**2 + b**2), "square"),
+            (lambda a, b: 1 / (1 + torch.tensor(b - a).exp()), "no exp"),
+            (lambda a, b: 1 / (a + b), "above the line"),
+            (lambda a, b: a / ((a + b) / 2), "mean"),
+            (lambda a, b: 0.5, "scores have to count"),
+            (lambda a, b: a / a + b, "brackets"),
+            (lambda a, b: float(a > b), "formula"),
+        ],
+    ),
+    "mm_step": (
+        mm(),
+        [
+            (mm(wins=lambda w: w.sum(0)), "losses"),
+            (mm(compared=lambda w: w), "whoever won"),
+            (mm(compared=lambda w: w.T), "alone"),
+            (mm(end=lambda W, below: below), "only the sum"),
+            (mm(end=lambda W, below: below / W), "upside down"),
+            (mm(end=lambda W, below: W * below), "Divide"),
+            (mm(end=lambda W, below: W.sum() / below), "each picture: one sum"),
+            (mm(by=lambda n, pairs: (n * pairs).sum(1)), "you multiply"),
+            (mm(pairs=lambda s: s + s), "to itself"),
+            (mm(end=lambda W, below: W), "wins alone"),
+            (mm(pairs=lambda s: 1), "share of wins"),
+            (lambda s, wins: s * mm()(s, wins), "multiply"),
+            (mm(by=lambda n, pairs: n.sum(1) / pairs.sum(1)), "pair by pair"),
+            (mm(pairs=lambda s: s), "left out s_i"),
+            (mm(pairs=lambda s: s[:, None]), "left out s_j"),
+            (mm(by=lambda n, pairs: (n / pairs).sum()), "its own"),
+            (one_after_the_other, "keep the old"),
+            (mm(end=lambda W, b: (W / b) / (W / b).sum()), "common factor"),
+            (mm(end=lambda W, b: (W / b) / (W / b).mean()), "by the mean"),
+            (
+                mm(end=lambda W, b: (W / b) / (W / b).log().mean().exp()),
+                "geometric",
+            ),
+            (lambda s, wins: s, "old scores"),
+            (lambda s, wins: s.mul_(mm()(s, wins) / s), "clone"),
+            (lambda s, wins: mm()(s, wins)[0], "shape"),
+            (lambda s, wins: wins / (wins + wins.T), "shape"),
+            (lambda s, wins: 3 * mm()(s, wins), "formula"),
+        ],
+    ),
+    "count_wins": (
+        count_wins,
+        [
+            (lambda answers, names: count_wins(answers, names).T, "defeats"),
+            (lambda answers, names: count_shown(answers, names), "stood left"),
+            (lambda answers, names: count_shown(answers, names).T, "stood right"),
+            (lambda answers, names: count_shown(answers, names, "left"), "right one"),
+            (
+                lambda answers, names: count_shown(answers, names, "right").T,
+                "left one",
+            ),
+            (lambda answers, names: count_wins(answers, names) > 0, "counts twice"),
+            (
+                lambda answers, names: (
+                    count_wins(answers, names) + count_wins(answers, names).T
+                ),
+                "for both",
+            ),
+            (lambda answers, names: 2 * count_wins(answers, names), "count once|once"),
+            (lambda answers, names: count_wins(answers, names) / len(answers), "share"),
+            (lambda answers, names: count_wins(answers, names).sum(1), "beat whom"),
+            (lambda answers, names: torch.zeros(4, 4), "reach the table"),
+            (
+                lambda answers, names: count_against(answers, names, "right"),
+                "the right",
+            ),
+            (lambda answers, names: count_against(answers, names, "left"), "the left"),
+            (
+                lambda answers, names: count_against(answers, names, "chosen"),
+                "are the same",
+            ),
+            (lambda answers, names: count_wins(answers[:1], names), "in the loop"),
+            (
+                lambda answers, names: (
+                    count_wins(answers, names) - count_wins(answers, names).T
+                ),
+                "takes nothing away",
+            ),
+            (lambda answers, names: {"sun": 3}, "dict"),
+            (lambda answers, names: count_wins(answers, names[:2]), "stops: Value"),
+            (lambda answers, names: torch.zeros(3, 3), "shape"),
+        ],
+    ),
+    "colours_back": (
+        lambda x, photo: photo + luminance(x) - luminance(photo),
+        [
+            (lambda x, photo: x + luminance(photo) - luminance(x), "other way round"),
+            (lambda x, photo: photo + luminance(x), "own brightness is still"),
+            (lambda x, photo: photo - luminance(x) + luminance(photo), "signs"),
+            (lambda x, photo: luminance(x) - luminance(photo), "photo is missing"),
+            (lambda x, photo: luminance(x), "grey"),
+            (lambda x, photo: luminance(x).expand(-1, 3, -1, -1), "grey"),
+            (lambda x, photo: photo * luminance(x) / luminance(photo), "ratio"),
+            (lambda x, photo: photo + (x - photo).mean(1, True), "plain mean"),
+            (lambda x, photo: photo + x - luminance(photo), "luminance only"),
+            (lambda x, photo: photo, "photo, as it was"),
+            (lambda x, photo: x, "picture, as it was"),
+            (lambda x, photo: luminance(x.flip(1)) + photo, "numbers differ"),
+            (lambda x, photo: luminance(x, photo), "stops: TypeError"),
+        ],
+    ),
+    "guided_gram": (
+        guided(),
+        [
+            (guided(lambda mask, f: mask), "has the size of the picture"),
+            (lambda f, mask: guided()(f, mask[None, None]), "stops: "),
+            (guided(divisor=lambda m, mask: m.numel()), "number of all positions"),
+            (guided(divisor=lambda m, mask: 1), "did not divide by the sum"),
+            (guided(divisor=lambda m, mask: m.mean()), "mean of the mask"),
+            (guided(divisor=lambda m, mask: 3 * m.numel()), "number of features"),
+            (guided(divisor=lambda m, mask: mask.sum()), "as it came"),
+            (guided(divisor=lambda m, mask: (m > 0).sum()), "soft mask counts"),
+            (guided(divisor=lambda m, mask: 3 * m.sum()), "also divided by C"),
+            (guided(power=2), "on one of the two"),
+            (guided(power=2, divisor=lambda m, _: (m * m).sum()), "square counted"),
+            (guided(power=2, divisor=lambda m, _: m.numel()), "twice, and you divided"),
+            (lambda f, mask: gram(f), "not applied"),
+            (guided(apply=False), "features are not masked"),
+            (guided(lambda mask, f: 1 - by_area(mask, f)), "other region"),
+            (guided(lambda mask, f: by_area(mask, f).flipud()), "upside down"),
+            (guided(lambda mask, f: by_area(mask, f).fliplr()), "mirrored"),
+            (guided(lambda mask, f: by_area(mask.T, f)), "transposed"),
+            (guided(lambda mask, f: (by_area(mask, f) > 0.5).float()), "in part"),
+            (guided(by("nearest")), "skips"),
+            (guided(by("bilinear")), "interpolated"),
+            (
+                guided(lambda m, f: adaptive_max_pool2d(m[None], f.shape[2:])[0]),
+                "largest",
+            ),
+            (guided(lambda mask, f: mask[: f.shape[2], : f.shape[3]]), "cut the mask:"),
+            (
+                guided(lambda mask, f: mask.flatten()[: f[0, 0].numel()]),
+                "after laying it flat",
+            ),
+            (guided(lambda mask, f: avg_pool2d(mask[None], (2, 3))[0]), "multiples"),
+            (guided_positions, "positions with pos"),
+            (lambda f, mask: guided()(f, mask) ** 2, "numbers differ"),
+        ],
+    ),
+    "brightness": (
+        brightness(),
+        [
+            (brightness(lambda y, like: y.std() / like.std()), "exchanged"),
+            (brightness(lambda y, like: like.std()), "divide by the painting's"),
+            (brightness(lambda y, like: 1 / y.std()), "multiply by the photo's"),
+            (brightness(lambda y, like: like.var() / y.var()), "variances"),
+            (brightness(lambda y, like: 1), "as far apart"),
+            (brightness(less=lambda y, like: 0), "before you multiply.$"),
+            (brightness(less=lambda y, like: like.mean()), "not the photo's"),
+            (
+                lambda y, like: brightness()(y, like) - like.mean(),
+                "photo's mean is missing",
+            ),
+            (
+                lambda y, like: brightness()(y, like) - like.mean() + y.mean(),
+                "own mean came back",
+            ),
+            (
+                lambda y, like: y * like.std() / y.std() - y.mean() + like.mean(),
+                "inside the brackets",
+            ),
+            (
+                lambda y, like: (y - y.mean() + like.mean()) * like.std() / y.std(),
+                "outside the brackets",
+            ),
+            (
+                lambda y, like: (y - like.mean()) * like.std() / y.std() + y.mean(),
+                "two means are exchanged",
+            ),
+            (lambda y, like: brightness()(like, y), "changed the photo"),
+            (lambda y, like: y, "as it was"),
+        ],
+    ),
+    "diagnosis": (
+        lambda: lessons.broken.name_the_bug(DIAGNOSED),
+        [
+            (lambda: "the Gram matrix", "one of these, in quotes: missing"),
+            (lambda: 2, "one of these"),
+            (lambda: ["BGR"], "one of these"),
+            *((lambda m=m: m, f"^Not this one. With {m}, ") for m in OTHERS),
+        ],
+    ),
+    "mean_and_variance": (
+        moments,
+        [
+            (lambda f: moments(f, root=True), "the standard deviation, the root"),
+            (lambda f: moments(f, root=True, correction=1), "deviation, and .std"),
+            (lambda f: moments(f, correction=1), "H·W − 1"),
+            (lambda f: torch.stack([flat(f).mean(1), flat(f).pow(2).mean(1)]), "first"),
+            (lambda f: torch.stack([flat(f).mean(1), away(f).pow(2).sum(1)]), "a sum"),
+            (lambda f: torch.stack([flat(f).sum(1), moments(f)[1]]), "first row is"),
+            (lambda f: moments(f, [2, 1]), "above means"),
+            (lambda f: moments(f).T, "transposed"),
+            (lambda f: moments(f).flatten(), "torch.cat does not"),
+            (lambda f: moments(f)[1], "mean is missing"),
+            (lambda f: moments(f)[0], "variance is missing"),
+            (lambda f: torch.stack([f.mean(), f.var(correction=0)]), "has its own"),
+            (lambda f: moments(f)[:, None], "features.0."),
+            (lambda f: moments(f.reshape(1, 1, 1, -1)), "in one row"),
+            (lambda f: moments(f, dim=0), "not the channels"),
+            (lambda f: moments(f).detach(), "no gradient"),
+            (lambda f: torch.tensor(moments(f).tolist()), "no gradient"),
+            (lambda f: moments(f) * 3, "differ by"),
+        ],
+    ),
+    "sliced": (
+        sliced(),
+        [
+            (sliced(unit=lambda d: d), "different lengths"),
+            (sliced(unit=lambda d: d / d.norm(dim=0)), "wrong dimension: each row"),
+            (sliced(unit=lambda d: d / d.norm()), "whole table"),
+            (sliced(order=lambda x: x), "Nothing is sorted"),
+            (sliced(order=lambda x: x.sort(dim=0).values), "the positions are to be"),
+            (sliced(order=lambda x: x.sort(1, descending=True).values), "small to la"),
+            (sliced(order=shares_of, end=lambda x: x.sort(1).values), "averaged first"),
+            (sorted_channels, "before you projected"),
+            (lambda f: sorted_channels(f, order=lambda x: x), "project first"),
+            (sliced(make=torch.rand), "one side"),
+            (sliced(end=lambda x: interpolate(x[None], 256, mode="linear")[0]), "pick"),
+            (sliced(end=lambda x: shares_of(x).T), "transposed"),
+            (sliced(end=lambda x: x), "256 numbers"),
+            (sliced(order=lambda x: x.T), "a row for each"),
+            (sliced(seed=None), "rulers"),
+            (sliced(seed=1), "differ by"),
+            (sliced(end=lambda x: shares_of(x).detach()), "no gradient"),
+            (sliced(order=lambda x: x.sort(dim=1)), "stops: TypeError"),
+        ],
+    ),
+    "three_moments": (
+        lambda f: moments(f, [1, 2, 3]),
+        [
+            (with_third(lambda f: flat(f).pow(3).mean(1)), "cubes: subtract"),
+            (with_third(lambda f: away(f).abs().pow(3).mean(1)), "no sign"),
+            (
+                with_third(lambda f: away(f).pow(3).mean(1) / moments(f)[1] ** 1.5),
+                "skewness",
+            ),
+            (with_third(lambda f: away(f).mean(1) ** 3), "is zero"),
+            (lambda f: moments(f, [1, 2, 4]), "fourth"),
+            (with_third(lambda f: away(f).pow(3).sum(1)), "a sum"),
+            (lambda f: moments(f, [1, 2, 3], correction=1), "H·W − 1"),
+            (lambda f: moments(f, [1, 2, 3], root=True), "standard deviation"),
+            (lambda f: moments(f, [1, 2, 3]).T, "transposed"),
+            (moments, "third row is missing"),
+            (lambda f: moments(f, [1, 2, 3], dim=0), "not the channels"),
+            (lambda f: moments(f, [1, 2, 3]).detach(), "no gradient"),
+        ],
+    ),
     "goes_down": (
         armijo(),
         [
@@ -577,12 +970,16 @@ CASES = {
 
 
 def check(name, answer):
-    extra = {"first_layer": [vgg], "painting_loss": [vgg, SMALL, OTHER]}.get(name, [])
+    extra = {
+        "first_layer": [vgg],
+        "painting_loss": [vgg, SMALL, OTHER],
+        "diagnosis": [DIAGNOSED],
+    }.get(name, [])
     return getattr(lessons, f"check_{name}")(answer, *extra)
 
 
 def test_every_check_is_tested():
-    files = [getattr(lessons, f"lesson_0{number}") for number in range(8)]
+    files = [getattr(lessons, name) for name in dir(lessons) if "lesson_" in name]
     files.append(lessons.total)
     written = {name for file in files for name in dir(file) if "check_" in name}
     assert {f"check_{name}" for name in CASES} == written == set(lessons.__all__)
@@ -602,6 +999,19 @@ def test_the_solution_is_accepted(name):
         ("shifted_gram", lambda f, s: shifted(f, s).double().numpy()),
         ("relative", lambda x, t: ((x - t) ** 2).mean() / (t**2).mean()),
         ("relative", lambda x, t: error(x, t).item()),
+        (
+            "guided_gram",
+            guided(lambda m, f: adaptive_avg_pool2d(m[None], f.shape[2:])[0]),
+        ),
+        (
+            "guided_gram",
+            lambda f, m: gram(f * by_area(m, f).sqrt()) / by_area(m, f).mean(),
+        ),
+        ("colours_back", lambda x, p: (p + luminance(x - p)).clamp(0, 1)),
+        (
+            "mean_and_variance",
+            lambda f: torch.stack(torch.var_mean(f[0], (1, 2), correction=0)[::-1]),
+        ),
     ],
 )
 def test_other_ways_to_be_right_are_accepted(name, answer):

@@ -2,13 +2,14 @@
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 LESSONS = [p for p in sorted(FOLDER.glob("*.ipynb")) if p.name[:2] != "11"]
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb")) + sorted(FOLDER.glob("solutions/*.ipynb"))
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb")) + sorted(FOLDER.glob("*/*.ipynb"))
 LOCAL_PATH = re.compile(r"/(home|root|tmp|Users|work|usr|opt|mnt)/|[A-Z]:\\")
 HEADINGS = ["**You will make**", "**You will learn**", "**You need**"]
 HEADINGS += ["## Quick questions", "## Recap", "## Exercises"]
@@ -75,10 +76,22 @@ def test_cells_are_short(code):
 
 def test_waiting_threads_sleep_before_torch_is_loaded(code):
     """The package sees to it as well, but most lessons import torch first."""
-    first = text_of(code[0]["source"])
-    loads = re.search(r"^(import|from) (torch|nst_helpers)\b.*", first, re.MULTILINE)
-    sets = first.find('os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")')
+    text = "\n".join(text_of(cell["source"]) for cell in code)
+    loads = re.search(r"^(import|from) (torch|nst_helpers)\b.*", text, re.MULTILINE)
+    sets = text.find('os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")')
     assert loads[2] == "nst_helpers" or -1 < sets < loads.start()
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in NOTEBOOKS if p.parent.name != "exam"], ids=name_of
+)
+def test_the_first_cell_brings_the_course_along(path):
+    """`python notebooks/bootstrap.py` puts it there; elsewhere it is silent."""
+    code = cells_of(path, "code")
+    source = runpy.run_path(str(FOLDER / "bootstrap.py"))["cell_of"](path)
+    assert text_of(code[0]["source"]) == source
+    assert {"bootstrap", "hide-input"} == set(code[0]["metadata"]["tags"])
+    assert code[0]["metadata"]["jupyter"]["source_hidden"] and not code[0]["outputs"]
 
 
 def source_of(path, kind):
@@ -159,7 +172,9 @@ def test_pictures_and_links_of_a_lesson_are_there(lesson):
     check_links(prose, FOLDER)
 
 
-@pytest.mark.parametrize("page", ["README.md", "notebooks/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "notebooks/README.md", "notebooks/exam/README.md"]
+)
 def test_links_of_the_pages_are_there(page):
     page = FOLDER.parent / page
     check_links(page.read_text(encoding="utf-8"), page.parent)

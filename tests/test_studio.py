@@ -135,11 +135,9 @@ class Page:
 
     def upload(self, description, name, content, box=None):
         """Do what the file dialog of a page does."""
-        file = {"name": name, "content": memoryview(content), "type": ""}
-        when = {"size": len(content), "last_modified": datetime.datetime.now()}
         button = self.find(widgets.FileUpload, description, box)
-        button.value = (file | when,)
-        assert button.value == ()  # the same file may be chosen again
+        button.set_trait("value", as_value({name: content}))
+        assert not button.value  # the same file may be chosen again
 
     def tidy(self):
         """Bring everything to where it was when the studio opened."""
@@ -150,6 +148,17 @@ class Page:
         self.studio.reset()
         self.worker.wait()
         assert self.alert is None
+
+
+def as_value(files):
+    """Make what a page sends of {name: content}, in ipywidgets 7 or later."""
+    if isinstance(widgets.FileUpload().value, dict):
+        return {name: {"content": content} for name, content in files.items()}
+    when = {"type": "", "last_modified": datetime.datetime.now()}
+    return tuple(
+        {"name": name, "content": memoryview(content), "size": len(content), **when}
+        for name, content in files.items()
+    )
 
 
 def wait_for(condition, seconds=60):
@@ -842,11 +851,8 @@ def test_a_panorama_that_no_preview_can_be_painted_of_is_refused(page):
 
 def test_of_several_uploads_the_bad_ones_stop_none(fresh):
     files = {"a.png": drawn(), "b.png": b"", "c.png": drawn(60), "d.jpg": CAT[:5000]}
-    when = datetime.datetime.now()
-    fresh.find(widgets.FileUpload, "your own", fresh.photo).value = [
-        {"name": n, "content": x, "type": "", "size": len(x), "last_modified": when}
-        for n, x in files.items()
-    ]
+    button = fresh.find(widgets.FileUpload, "your own", fresh.photo)
+    button.set_trait("value", as_value(files))
     fresh.worker.wait()
     assert fresh.photo.names[-2:] == ["a.png", "c.png"]
     assert fresh.photo.value == "c.png" and fresh.studio.image.shape[2:] == (16, 32)
@@ -1002,7 +1008,7 @@ def fill(folder, photos, paintings):
 def test_every_kind_that_can_be_read_is_offered(tmp_path):
     fill(tmp_path, {}, {"IMG_1.JPG": CAT, "notes.txt": b"mine", "Thumbs.db": b"MS"})
     endings = [x for x in list_endings() if x not in (".heic", ".heif")]
-    assert {".jpg", ".png", ".webp", ".gif", ".avif", ".ppm", ".tif"} < set(endings)
+    assert {".jpg", ".png", ".webp", ".gif", ".bmp", ".ppm", ".tif"} < set(endings)
     for ending in endings:
         Image.open(io.BytesIO(CAT)).save(tmp_path / "content" / f"{ending[1:]}{ending}")
     page = Page(images=tmp_path)
@@ -1435,4 +1441,41 @@ def test_a_region_painted_is_told_as_a_bend_not_as_a_size():
     page.brush.region = torch.ones(170, 256)
     page.press_and_wait("One step")
     assert "Bent at iteration" in page.text
+    page.studio.close()
+
+
+def test_in_colab_the_page_asks_for_what_the_thread_has_painted(monkeypatch):
+    """There, what a thread sends is not shown (googlecolab/colabtools#3373)."""
+    senders, notify = [], widgets.Widget.notify_change
+
+    def note(self, change):
+        if change["name"] in self.keys:  # those of its traits that the page has too
+            senders.append(threading.current_thread())
+        notify(self, change)
+
+    def ask():
+        page.picture._handle_msg({"content": {"data": message}, "buffers": []})
+
+    message = {"method": "custom", "content": {}}  # what stage.js sends
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("colab"))
+    monkeypatch.setattr(widgets.Widget, "notify_change", note)
+    page = Page()
+    assert page.picture.asks
+    ask()
+    photo = page.picture.picture
+    page.studio.paint(3)
+    assert photo and page.picture.picture == photo  # nobody has asked
+    ask()
+    assert page.picture.picture != photo and "Resting." in page.text
+    assert set(senders) == {threading.main_thread()}
+    drawn = []
+    monkeypatch.setattr(
+        "nst_helpers.studio.stage.encode", lambda *x: drawn.append(x) or encode(*x)
+    )
+    ask()
+    assert not drawn  # nothing is new
+    page.press("Start")
+    wait_for(lambda: ask() or "Painting." in page.text)
+    page.press_and_wait("Pause")
+    assert drawn
     page.studio.close()

@@ -22,21 +22,19 @@ from conftest import full_disk, without_rights
 from safetensors.torch import load_file, save_file
 from test_vgg import torchvision_features, whole_state
 
-from nst_helpers import VGG19, InputError
+from nst_helpers import VGG19, InputError, pretrained
 from nst_helpers.pretrained import BUNDLED, PLACES, read_parameters
 
 PAGE = b"<!DOCTYPE html><title>Please sign in</title>"
-WEIGHTS = torchvision.models.VGG19_Weights.IMAGENET1K_V1.value
 LITTLE = {  # one layer: enough to be fetched, trimmed and kept
     "features.0.weight": torch.rand(64, 3, 3, 3),
     "features.0.bias": torch.rand(64),
 }
-# Fetches in another process what torchvision's address is replaced by.
+# Fetches in another process from another address than torchvision's.
 FETCH = """
-import sys, torchvision
-from nst_helpers import VGG19
-weights = torchvision.models.VGG19_Weights.IMAGENET1K_V1.value
-object.__setattr__(weights, "url", sys.argv[1])
+import sys
+from nst_helpers import VGG19, pretrained
+pretrained.URL = sys.argv[1]
 try:
     VGG19("imagenet")
 except ValueError as error:
@@ -193,9 +191,8 @@ class Site(ThreadingHTTPServer):
         self.content, self.wait = content, wait
         self.sent = len(content) if sent is None else sent
         digest = hashlib.sha256(content).hexdigest()
-        url = f"http://127.0.0.1:{self.server_port}/vgg19-{digest[:8]}.pth"
-        object.__setattr__(WEIGHTS, "url", url)
-        return url
+        pretrained.URL = f"http://127.0.0.1:{self.server_port}/vgg19-{digest[:8]}.pth"
+        return pretrained.URL
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -241,11 +238,11 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def site(cache):
-    url = WEIGHTS.url
+    url = pretrained.URL
     with Site() as site:
         yield site
         site.shutdown()
-    object.__setattr__(WEIGHTS, "url", url)
+    pretrained.URL = url
 
 
 def kept(cache):
@@ -260,6 +257,10 @@ def kept(cache):
 
 
 WHOLE = [".pth", ".safetensors", ".sha256"]
+
+
+def test_the_address_is_torchvisions():
+    assert torchvision.models.VGG19_Weights.IMAGENET1K_V1.url == pretrained.URL
 
 
 def test_imagenet_is_fetched_once_and_trimmed(cache, site, state, content):
@@ -339,7 +340,7 @@ def test_a_file_brought_by_hand_needs_no_network(cache, site, little):
     name = Path(site.offer(little)).name
     site.offer(b"")
     (cache / name).write_bytes(little)
-    object.__setattr__(WEIGHTS, "url", f"http://127.0.0.1:{site.server_port}/{name}")
+    pretrained.URL = f"http://127.0.0.1:{site.server_port}/{name}"
     read_little()
     assert kept(cache) == WHOLE
 

@@ -48,9 +48,9 @@ def accelerate(vgg: VGG19, precision: str = "auto") -> tuple[VGG19, str]:
 
 def _is_made_for_bfloat16(weight: Tensor) -> bool:
     """Tell whether a processor multiplies numbers of 16 bits faster than others."""
-    chip = torch.cpu.get_capabilities()
-    is_made = chip.get("amx_bf16") or chip.get("avx512_bf16")
-    return bool(is_made) and has_onednn(weight) and has_onednn(weight.bfloat16())
+    chip = torch.cpu  # its get_capabilities came with 2.7 or later
+    is_made = chip._is_avx512_bf16_supported() or chip._is_amx_tile_supported()
+    return is_made and has_onednn(weight) and has_onednn(weight.bfloat16())
 
 
 def _copy(vgg: VGG19, dtype: torch.dtype) -> VGG19:

@@ -15,8 +15,8 @@ MANY = 4_000_000  # numbers, of a picture or features
 
 def has_onednn(x: Tensor) -> bool:
     """Tell whether oneDNN can compute with numbers of this kind, where they are."""
-    mkldnn = torch.backends.mkldnn  # its old name
-    if x.device.type != "cpu" or not mkldnn.is_available() or mkldnn.is_acl_available():
+    onednn = torch.backends.mkldnn.is_available()  # its old name
+    if x.device.type != "cpu" or not onednn or ONEDNN._is_mkldnn_acl_supported():
         return False  # on ARM it fuses nothing
     if x.dtype == torch.bfloat16:
         return ONEDNN._is_mkldnn_bf16_supported()

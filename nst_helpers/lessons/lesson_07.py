@@ -1,10 +1,11 @@
-"""Lesson 7: the weighted sum of a run, and who has which share of it."""
+"""Lesson 7: the weighted sum of a run, who has which share, and a broken program."""
 
 from collections.abc import Callable
 
 import torch
 
 from ..settings import Settings
+from .broken import MISTAKES, name_the_bug
 from .hints import Hint, call, check, compare
 
 
@@ -71,3 +72,23 @@ def check_shares(shares: Callable[[dict, dict], dict]) -> str:
     }
     compare([float(answer[name]) for name in weights], right, mistakes)
     return "They add up to 1, and tell who has the say."
+
+
+@check
+def check_diagnosis(diagnose: Callable[[], str], seed: int) -> str:
+    """Check lesson 7's diagnosis of the broken program of a seed.
+
+    Args:
+        diagnose: nothing to one of MISTAKES.
+        seed: of write_program.
+
+    Returns:
+        One sentence; it begins with "Right" if it is.
+    """
+    answer = call(diagnose)
+    if not isinstance(answer, str) or answer not in MISTAKES:
+        raise Hint(f"Return one of these, in quotes: {', '.join(MISTAKES)}.")
+    if answer != name_the_bug(seed):
+        seen = MISTAKES[answer].seen
+        raise Hint(f"Not this one. With {answer}, {seen}. How does yours differ?")
+    return "Now find its line in the program."

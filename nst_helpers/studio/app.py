@@ -33,9 +33,8 @@ SETTINGS = Settings(size=128, steps=300)  # small at first: it grows
 class Studio(Keeper, widgets.VBox):
     """Show the studio: a picture that is painted while sliders steer it.
 
-    Let it be the last line of a cell. The cell returns at once. Start paints
-    settings.steps iterations, so a page that is closed leaves nothing that runs for
-    ever. Of several studios one paints at a time.
+    Let it be a cell's last line. The cell returns at once. Start paints settings.steps
+    iterations, so a closed page leaves no endless run. Of several studios one paints.
 
     Args:
         images: a folder with content/ and style/ in it. Files that are no pictures are
@@ -83,7 +82,8 @@ class Studio(Keeper, widgets.VBox):
             on_change=lambda: self._try(self._change),
             on_refuse=self._view.refuse,
         )
-        self.worker = self._view.worker = Worker(self._follow, extra)
+        follow = self._view.stage.relay(self._follow)
+        self.worker = self._view.worker = Worker(follow, extra)
         parts = self._controls, self._buttons, self._brush, self._shelf
         super().__init__(arrange(self._view, *parts))
         self.add_class("nst-studio")

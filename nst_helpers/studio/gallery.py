@@ -15,7 +15,7 @@ from ..images import list_endings, load_image
 from ..pixels import MIN_SIDE, stretch
 from ..settings import LIMITS
 from .scene import Named
-from .thumbnails import Thumbnails, jpeg_url
+from .thumbnails import Thumbnails, jpeg_url, take_uploads
 
 LARGEST = 256  # pixels: the long side of a preview of anything that can be painted
 
@@ -57,7 +57,7 @@ class ImagePicker(widgets.VBox):
         self._upload = widgets.FileUpload(
             accept=",".join(["image/*", *list_endings()]),
             description="your own",
-            tooltip=f"Bring a {what} of your own, up to 10 MB",
+            tooltip=f"Bring a {what} of your own, up to 10 MB (1 MB in Colab)",
         )
         self._upload.add_class("nst-upload")
         self._upload.observe(self._read_uploads, "value")
@@ -197,11 +197,10 @@ class ImagePicker(widgets.VBox):
         else:
             self._on_choose()
 
-    def _read_uploads(self, change: dict) -> None:
+    def _read_uploads(self, _: dict) -> None:
         """Take uploads up and choose the last; refuse those that are no pictures."""
         added, refusals = [], []
-        for file in change["new"]:
-            name, content = file["name"], bytes(file["content"])
+        for name, content in take_uploads(self._upload):
             try:
                 added.append(self.add(name, content))
             except InputError as error:
@@ -211,7 +210,6 @@ class ImagePicker(widgets.VBox):
             self._on_choose()
         if refusals:  # the last word: a choice takes back what was said before
             self._on_refuse(". ".join(refusals))
-        self._upload.value = ()  # so that the same file may be chosen again
 
 
 def _thumbnail(source: Path | bytes, name: str) -> str:

@@ -50,6 +50,11 @@ def pack(
     return files | {f"{stem}-{what}": content for what, content in brought.items()}
 
 
+def home_folder() -> str:
+    """Name the folder for results: here, or at home where nothing may be written."""
+    return "results" if os.access(".", os.W_OK) else "~/results"
+
+
 def write_files(folder: str, files: Mapping[str, bytes]) -> Path:
     """Write files into a folder, which is made if it is not there.
 

@@ -1,5 +1,6 @@
 """What a studio keeps: moments on a shelf, files taken home, recipes brought back."""
 
+import functools
 import html
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from ..settings import RECIPE_BYTES
 from .home import pack, read_brought, write_files
 from .scene import Scene, read_recipe
 from .shelf import Kept
-from .thumbnails import download_link
+from .thumbnails import download_link, take_uploads
 from .view import PHOTO
 
 MACHINE = ("weights", "device", "precision")  # no recipe changes these
@@ -108,12 +109,10 @@ class Keeper:
         done = f"{len(files)} files are in the folder {html.escape(str(folder))}."
         self._buttons.links.value = f"{done} To download: {links}"
 
-    def _read_uploads(self, change: dict) -> None:
+    def _read_uploads(self, _: dict) -> None:
         """Take up the recipe chosen."""
-        for file in change["new"]:
-            given = bytes(file["content"]), file["name"]
-            self._try(lambda given=given: self._read_recipe(*given))
-        self._buttons.recipe.value = ()  # so that the same file may be chosen again
+        for name, content in take_uploads(self._buttons.recipe):
+            self._try(functools.partial(self._read_recipe, content, name))
 
     def _read_recipe(self, content: bytes, name: str) -> None:
         """Begin anew with what a recipe says."""

@@ -6,6 +6,7 @@ import ipywidgets as widgets
 
 from .brush import Brush
 from .controls import Controls
+from .home import home_folder
 from .shelf import Shelf
 from .view import View
 
@@ -38,7 +39,7 @@ class Buttons:
         self.keep = _button("Keep this moment", "Put the picture shown on the shelf")
         self.finish = _button("Finish", "Paint 40 more iterations, large")
         self.take = _button("Take home", "Write picture, film and recipe")
-        self.folder = widgets.Text("results", description="folder")
+        self.folder = widgets.Text(home_folder(), description="folder")
         self.recipe = widgets.FileUpload(
             accept=".json",
             description="load recipe",

@@ -97,6 +97,9 @@ function render({ model, el }) {
   document.addEventListener("fullscreenchange", left);
   document.addEventListener("keydown", key);
 
+  // In Colab what a thread has painted comes only when it is asked for.
+  const asking = model.get("asks") && setInterval(() => model.send({}), 200);
+
   const watcher = new MutationObserver(() => nameSliders(studio()));
   const settle = setTimeout(() => {
     nameSliders(studio());
@@ -107,6 +110,7 @@ function render({ model, el }) {
 
   return () => {
     clearTimeout(settle);
+    clearInterval(asking);
     watcher.disconnect();
     document.removeEventListener("fullscreenchange", left);
     document.removeEventListener("keydown", key);

@@ -64,6 +64,21 @@ class Thumbnails(widgets.VBox):
             self._call(change["new"])
 
 
+def read_uploads(upload: widgets.FileUpload) -> list[tuple[str, bytes]]:
+    """List name and content of each file; ipywidgets 7 has {name: file}."""
+    files = upload.value
+    if not isinstance(files, dict):
+        files = {file["name"]: file for file in files}
+    return [(name, bytes(file["content"])) for name, file in files.items()]
+
+
+def take_uploads(upload: widgets.FileUpload) -> list[tuple[str, bytes]]:
+    """List name and content of each file; the same may be chosen again then."""
+    files = read_uploads(upload)
+    upload.set_trait("value", type(upload.value)())  # in ipywidgets 7 the only way
+    return files
+
+
 def download_link(name: str, content: bytes) -> str:
     """Write a link that downloads a file.
 

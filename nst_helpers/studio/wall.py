@@ -11,6 +11,7 @@ from ..images import load_image
 from ..settings import TERMS, Settings
 from .app import Studio
 from .curves import label
+from .home import home_folder
 from .thumbnails import Thumbnails, jpeg_url
 
 
@@ -21,14 +22,15 @@ class Wall(widgets.VBox):
     tells its settings, and brings its recipe into a studio's sliders.
 
     Args:
-        folder: of pictures and recipes; it may fill later.
+        folder: of pictures and recipes; it may fill later. None: the studio's own.
         studio: to bring recipes to, if any.
     """
 
     def __init__(
-        self, folder: str | Path = "results", studio: Studio | None = None
+        self, folder: str | Path | None = None, studio: Studio | None = None
     ) -> None:
-        self._folder, self._studio = Path(os.path.expanduser(folder)), studio
+        self._folder = Path(os.path.expanduser(folder or home_folder()))
+        self._studio = studio
         self._recipes: dict[str, Path] = {}
         self._told, self._alert = widgets.HTML(), widgets.HTML()
         self._thumbs = Thumbnails(self._choose, "nst-wall")
