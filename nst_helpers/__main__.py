@@ -6,7 +6,6 @@ from contextlib import suppress
 import matplotlib
 
 from .cli.options import parse
-from .cli.paint import paint
 from .cli.process import report
 from .cli.sheets import paint_photos
 
@@ -20,12 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status, as report says.
     """
-
-    def act() -> int | None:
-        options = parse(arguments)
-        return paint(options) if len(options.photos) == 1 else paint_photos(options)
-
-    return report(act)
+    return report(lambda: paint_photos(parse(arguments)))
 
 
 if __name__ == "__main__":

@@ -46,8 +46,7 @@ def paint_film(
         frames: pictures of one shape, in order.
         painting: as in StyleTransfer.
         settings: of the first frame; the others take half the steps, at one scale.
-        weight: of the temporal loss, in weights of content, style and tv together; 0:
-            each frame for itself.
+        weight: of the temporal loss, in weights of content, style and tv together.
         painted: the first frame, if that is painted already; then it is not yielded.
 
     Yields:
@@ -58,21 +57,21 @@ def paint_film(
     """
     painting, before = as_paintings(painting), None
     keep = None if settings.keep_colors == "photo" else settings.keep_colors
-    first = replace(settings, keep_colors=keep)
     plain = {name: getattr(Settings(), name) for name in OF_LOSSES}
-    later = replace(first, steps=max(1, settings.steps // 2), scales=1, **plain)
+    aim = replace(settings, keep_colors=keep, **plain)  # the losses know these
+    later = replace(aim, steps=max(1, settings.steps // 2), scales=1)
     for frame in frames:
         now = resize(as_image(frame, "frame"), settings.size, "the frame")
+        losses = choose_losses(painting, settings)
+        if before is not None and now.shape != before.shape:
+            raise InputError("the frames differ in shape; bring them to one")
         if before is None and painted is not None:
             painted, before = stretch(as_image(painted, "frame"), *now.shape[2:]), now
             continue
-        if before is None or not weight:
-            run = OneOfMany(now, painting, first)
-        elif now.shape != before.shape:
-            raise InputError("the frames differ in shape; bring them to one")
+        if before is None:
+            run = OneOfMany(now, painting, aim, losses)
         else:
             moved, trust = follow(painted, before, now)
-            losses = choose_losses(painting, first)
             hold = weight * sum(loss.weight for loss in losses)
             losses = *losses, TemporalLoss(moved, trust, hold)
             run = OneOfMany(now, painting, later, losses)

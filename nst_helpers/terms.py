@@ -80,12 +80,10 @@ def need_float32(losses: Sequence[Loss]) -> bool:
     """Tell whether features go to one's own: it need not know numbers of 16 bits."""
     ours = ContentLoss, StyleLoss, TotalVariationLoss, RangeLoss
     return any(
-        loss.layers
-        and (
-            type(loss) not in ours
-            or vars(loss).get("statistic", gram_matrix) != gram_matrix
-        )
+        type(loss) not in ours
+        or vars(loss).get("statistic", gram_matrix) != gram_matrix
         for loss in losses
+        if loss.layers
     )
 
 

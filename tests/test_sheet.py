@@ -86,6 +86,7 @@ def test_two_processes_paint_the_same(painted, pool):
     assert pool.submit(os.getenv, "OMP_WAIT_POLICY").result() == "PASSIVE"
 
 
+@pytest.mark.long
 def test_dask_paints_the_same_and_a_killed_worker_costs_one_job(painted, cluster):
     from distributed.diagnostics.plugin import SchedulerPlugin
 
@@ -105,6 +106,7 @@ def test_dask_paints_the_same_and_a_killed_worker_costs_one_job(painted, cluster
     assert len(set(Count.done)) == 24 and len(Count.done) <= 25
 
 
+@pytest.mark.long
 def test_a_scheduler_that_is_gone_is_one_line(painted, cluster, tmp_path):
     with cluster.get_client() as client:
         cells = contact_sheet(*SHEET, client.get_executor(), tmp_path)
@@ -219,6 +221,39 @@ def test_the_command_line_paints_a_sheet(plain, empty_folder, capsys):
     assert report(lambda: paint_sheet([*line, "--yes"])) == 1
     assert torch.equal(load_image("sheet.png"), before)
     assert len(os.listdir("sheet")) == 8  # nothing painted anew
+
+
+def failures(capsys):
+    """Return lines on stderr, apart from the bar."""
+    err = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    return [line for line in err if line.startswith("nst_helpers: ")]
+
+
+def test_a_sheet_of_which_nothing_could_be_painted_says_so(
+    plain, empty_folder, capsys, monkeypatch
+):
+    photo, painting = str(PHOTOS[0]), str(PAINTINGS[0])
+    line = [photo, "--paintings", painting, *SMALL, "-o", "sheet.png"]
+    line += ["--vary", "style_weight=10,100"]
+    last = "nst_helpers: sheet.png: not drawn; all 2 pictures failed, as said above"
+    assert report(lambda: paint_sheet(["none.jpg", *line[1:]])) == 1
+    said = failures(capsys)
+    assert len(said) == 2 and "none.jpg: no such file" in said[0] and said[1] == last
+    monkeypatch.setattr("nst_helpers.device.free_memory", lambda: 1e8)
+    assert report(lambda: paint_sheet(line)) == 1
+    said = failures(capsys)
+    assert len(said) == 2 and "0.1 GB are free" in said[0] and said[1] == last
+    assert os.listdir() == ["sheet"] and not os.listdir("sheet")
+
+
+def test_workers_that_die_at_their_start_are_one_line(
+    empty_folder, capsys, monkeypatch
+):
+    monkeypatch.setattr("nst_helpers.sheet._set_up", os._exit)
+    line = [str(PHOTOS[0]), "--paintings", str(PAINTINGS[0]), *SMALL, "-o", "sheet.png"]
+    assert report(lambda: paint_sheet([*line, "--workers", "2"])) == 2
+    (said,) = failures(capsys)
+    assert "the workers are gone (BrokenProcessPool); start them anew" in said
 
 
 def test_recipes_of_the_wall_become_a_poster(plain, empty_folder, capsys):

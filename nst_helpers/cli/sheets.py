@@ -18,32 +18,27 @@ from ..files import InputError, look
 from ..images import FORMATS, check_ending, save_image
 from ..settings import Settings
 from ..sheet import Cell, contact_sheet, process_pool, show_sheet
-from .options import LARGE, Parser, add_settings, change, check_effect
-from .paint import draw, save_recipe, shrink
+from .options import LARGE, MORE, Parser, add_settings, change, check_effect
+from .paint import draw, paint, save_recipe, shrink
 
-ALONE = "triptych frames gif checkpoint picture".split()  # options of one photo
+ALONE = "triptych", "frames", "gif", "checkpoint", "picture"  # options of one photo
 PIXELS = 50e6  # of a whole sheet, at most
-READ = {  # values of --vary that are no plain numbers or words
-    "content_layers": lambda text: dict.fromkeys(text.split("+"), 1.0),
-    "style_layers": lambda text: dict.fromkeys(text.split("+"), 1.0),
-    "mix": lambda text: tuple(map(float, text.split(":"))),
-    "keep_colors": lambda text: None if text == "none" else text,
-}
 
 
-def paint_photos(options: argparse.Namespace) -> int:
-    """Paint several photos into a folder, each under its name; 1 if some failed."""
-    for name in ALONE:
-        if getattr(options, name):
-            option = "start" if name == "picture" else name
-            raise InputError(f"--{option} is for one photo; leave it out")
+def paint_photos(options: argparse.Namespace) -> int | None:
+    """Paint one photo, or several into a folder, by their names; 1 if some failed."""
+    if len(options.photos) == 1:
+        return paint(options)
+    for name in filter(vars(options).get, ALONE):
+        option = "start" if name == "picture" else name
+        raise InputError(f"--{option} is for one photo; leave it out")
     is_recipe = options.recipe and Path(options.recipe).exists()
     settings = change(Settings.load(options.recipe) if is_recipe else LARGE, options)
     check_effect(options, settings)
-    folder, photos = Path(os.path.expanduser(options.out)), {}
-    paintings = [os.path.expanduser(name) for name in options.paintings]
+    folder, photos = Path(options.out).expanduser(), {}
+    paintings = [Path(name).expanduser() for name in options.paintings]
     folder.mkdir(exist_ok=True)
-    for photo in map(Path, map(os.path.expanduser, options.photos)):
+    for photo in (Path(name).expanduser() for name in options.photos):
         name = photo.name if photo.suffix.lower() in FORMATS else f"{photo.name}.png"
         if name in photos:
             raise InputError(f"{photo}: another one has this name; choose one of them")
@@ -56,16 +51,16 @@ def paint_photos(options: argparse.Namespace) -> int:
         line = f"{len(there)} of {len(photos)} there already; --yes paints them anew"
         print(f"{folder}: {line}", file=sys.stderr)
         photos = {name: photos[name] for name in photos if name not in there}
-    failed = 0
-    cells = contact_sheet(photos, {"": paintings}, [settings])
+    cells, failed = contact_sheet(photos, {"": paintings}, [settings]), False
     for cell in _watch(cells, len(photos)):
-        failed += cell.image is None
-        if cell.image is not None:
+        if cell.error:
+            failed = True
+        else:
             save_image(cell.image, folder / cell.photo)
     if options.recipe:
         save_recipe(settings, options)
     print(folder)
-    return int(failed > 0)
+    return int(failed)
 
 
 def paint_sheet(arguments: list[str] | None = None) -> int:
@@ -77,7 +72,7 @@ def paint_sheet(arguments: list[str] | None = None) -> int:
     add("--paintings", metavar="PAINTING", nargs="+", required=True, help=what)
     what = "files of settings, each a picture; instead of the defaults"
     add("--recipes", metavar="FILE", nargs="+", default=[], help=what)
-    what = "a picture for each; may be repeated. Layers: conv1_1+conv2_1, a mix: 1:2"
+    what = "a picture for each; may be repeated. Layers: conv1_1+conv2_1"
     add("--vary", metavar="SETTING=A,B,...", action="append", default=[], help=what)
     add("-o", "--out", metavar="SHEET", required=True, help="the picture to write")
     what = "keeps what is finished, to go on from. Default: SHEET without its ending"
@@ -108,14 +103,18 @@ def paint_sheet(arguments: list[str] | None = None) -> int:
         for cell in _watch(sheet, count):
             image = None if cell.image is None else shrink(cell.image, side)
             cells.append(dataclasses.replace(cell, image=image))
+    painted = [cell.image.shape[3] for cell in cells if cell.image is not None]
+    if not painted:
+        line = f"{options.out}: not drawn; all {count} pictures failed, as said above"
+        print(f"nst_helpers: {line}", file=sys.stderr)
+        return 1
     figure = show_sheet(cells)
     width, height = figure.get_size_inches()
-    widest = max([0, *(cell.image.shape[3] for cell in cells if not cell.error)])
-    widest *= figure.axes[0].get_gridspec().ncols
+    widest = max(painted) * figure.axes[0].get_gridspec().ncols
     dpi = min(max(100, widest / width), (PIXELS / width / height) ** 0.5)
     draw(figure, options.out, dpi)
     print(options.out)
-    return int(any(cell.error for cell in cells))
+    return int(len(painted) < count)
 
 
 def _read_values(text: str) -> list[tuple[str, Any]]:
@@ -124,8 +123,9 @@ def _read_values(text: str) -> list[tuple[str, Any]]:
     name = name.strip().replace("-", "_")
     if not values or name not in vars(LARGE):
         raise InputError(f"--vary {text}: say SETTING=A,B,... with a setting's name")
-
-    read = READ.get(name, type(getattr(LARGE, name)))
+    read = MORE.get(name, {}).get("type", type(getattr(LARGE, name)))
+    if name.endswith("_layers"):
+        read = lambda value: dict.fromkeys(value.split("+"), 1.0)  # noqa: E731
     try:
         return [(name, read(value)) for value in values.split(",")]
     except ValueError as error:
@@ -154,10 +154,9 @@ def _workers(options: argparse.Namespace) -> Iterator[Executor | None]:
         with process_pool(options.workers) as pool:
             try:
                 yield pool
-            except BaseException:
+            finally:
                 for child in multiprocessing.active_children():
                     child.terminate()  # nobody waits for their pictures
-                raise
     else:
         yield None
 

@@ -63,8 +63,8 @@ def contact_sheet(
         InputError: the workers are gone, or the folder cannot be written.
     """
     photos, paintings = _name(photos, "photo"), _name(paintings, "painting")
-    numbered = {str(n): settings for n, settings in enumerate(recipes)}
-    recipes = recipes if isinstance(recipes, Mapping) else numbered
+    is_named = isinstance(recipes, Mapping)
+    recipes = recipes if is_named else {str(n): x for n, x in enumerate(recipes)}
 
     @lru_cache(maxsize=64)  # mostly the next job has the same ones
     def read(what: str, name: str, size: int) -> tuple[np.ndarray, ...]:
@@ -73,32 +73,33 @@ def contact_sheet(
         more = f"the {what}", what == "photo"  # a painting is never enlarged
         return tuple(to_bytes(load_with_alpha(x, size, *more)[0]) for x in found)
 
-    def prepare() -> Iterator[tuple[Cell, str, tuple[Any, ...]]]:
+    def prepare() -> Iterator[tuple[Cell, Path | None, tuple[Any, ...]]]:
+        """Make the jobs; a cell without one is done."""
         names = product(photos, paintings, recipes) if only is None else only
         for place, (photo, painting, recipe) in enumerate(names):
             settings = recipes[recipe]
-            named = "" if recipes is numbered else recipe
-            cell = Cell(place, photo, painting, named, settings)
+            cell = Cell(place, photo, painting, recipe if is_named else "", settings)
             largest = round(settings.size * max(1, settings.style_scale))
             try:
-                (content,) = read("photo", photo, settings.size)
-                job = settings.to_json(), content, *read("painting", painting, largest)
+                pictures = read("photo", photo, settings.size)
+                pictures += read("painting", painting, largest)
             except InputError as error:
-                yield replace(cell, error=str(error)), "", ()
+                yield replace(cell, error=str(error)), None, ()
                 continue
-            key = hashlib.sha256(job[0].encode())
-            for pixels in job[1:]:
-                key.update(repr(pixels.shape).encode() + pixels.tobytes())
-            found = into is not None and _find(cell, Path(into, key.hexdigest()[:32]))
-            yield (found, "", ()) if found else (cell, key.hexdigest()[:32], job)
+            job = settings.to_json(), *pictures
+            all_of_it = [job[0], *((x.shape, x.tobytes()) for x in pictures)]
+            key = hashlib.sha256(repr(all_of_it).encode()).hexdigest()[:32]
+            file = None if into is None else Path(into, key)
+            found = file and _find(cell, file)
+            yield (found, None, ()) if found else (cell, file, job)
 
     submit, ahead = (executor.submit, AHEAD) if executor else (_do, 1)
     todo, running = prepare(), {}
     try:
         while True:
-            for cell, key, job in todo:
+            for cell, file, job in todo:
                 if job:
-                    running[submit(_paint, *job)] = cell, key
+                    running[submit(_paint, *job)] = cell, file
                 else:
                     yield cell
                 if len(running) >= ahead:
@@ -106,15 +107,12 @@ def contact_sheet(
             if not running:
                 return
             for future in futures.wait(running, None, futures.FIRST_COMPLETED).done:
-                cell, key = running.pop(future)
-                cell = _finish(cell, future)
-                if into is not None and cell.image is not None:
-                    _keep(cell, Path(into, key))
-                yield cell
+                yield _finish(future, *running.pop(future))
     except GONE as error:
-        again = "start them anew and say the same again"
-        again += "" if into is None else f": what is finished is in {into}"
-        line = f"the workers are gone ({type(error).__name__}); {again}"
+        line = (
+            f"the workers are gone ({type(error).__name__}); start them anew and say "
+        )
+        line += "the same again" + (f": what is finished is in {into}" if into else "")
         raise InputError(line) from None
     finally:
         for future in running:
@@ -169,44 +167,40 @@ def _paint(
     recipe: str, photo: np.ndarray, *paintings: np.ndarray
 ) -> tuple[np.ndarray, dict[str, float], float]:
     """Do a job, wherever that is; return picture, (H, W, 3), its losses and seconds."""
-    began, best = time.perf_counter(), None
-    settings = Settings.from_json(recipe.encode())
-    for step in OneOfMany(photo, list(paintings), settings):
-        grown = best is None or step.image.shape != best.image.shape
-        if grown or step.losses["total"] <= best.losses["total"]:
-            best = step
+    began = time.perf_counter()
+    run = OneOfMany(photo, list(paintings), Settings.from_json(recipe.encode()))
+    # Coarse to fine: a larger picture counts more than a lower loss.
+    best = max(run, key=lambda s: (s.image.numel(), -s.losses["total"]), default=None)
     if best is None:
         raise InputError("the loss is no number from the start; try other weights")
     return to_bytes(best.image), best.losses, time.perf_counter() - began
 
 
-def _finish(cell: Cell, future: futures.Future) -> Cell:
-    """Put into a cell what its job has brought, or why it has failed."""
-    try:
-        pixels, losses, seconds = future.result()
-    except GONE:
-        raise
-    except Exception as error:
+def _finish(future: futures.Future, cell: Cell, file: Path | None) -> Cell:
+    """Put into a cell what its job has brought, and keep it; or why it has failed."""
+    error = future.exception()
+    if isinstance(error, GONE):
+        raise error
+    if error:
         line = " ".join(str(error).split()) or type(error).__name__
         return replace(cell, error=line)
-    image = load_image(pixels)
-    return replace(cell, image=image, losses=losses, seconds=seconds)
+    pixels, losses, seconds = future.result()
+    told = {"losses": losses, "seconds": seconds}
+    cell = replace(cell, image=load_image(pixels), **told)
+    if file:
+        told |= {"photo": cell.photo, "painting": cell.painting}
+        told["recipe"] = json.loads(cell.settings.to_json())
+        write_file(file.with_suffix(".png"), encode(cell.image, "PNG"))
+        write_file(file.with_suffix(".json"), json.dumps(told, indent=1).encode())
+    return cell
 
 
-def _keep(cell: Cell, place: Path) -> None:
-    """Write a picture, and then all else about it."""
-    told = {"photo": cell.photo, "painting": cell.painting, "seconds": cell.seconds}
-    told |= {"losses": dict(cell.losses), "recipe": json.loads(cell.settings.to_json())}
-    write_file(place.with_suffix(".png"), encode(cell.image, "PNG"))
-    write_file(place.with_suffix(".json"), json.dumps(told, indent=1).encode())
-
-
-def _find(cell: Cell, place: Path) -> Cell | None:
+def _find(cell: Cell, file: Path) -> Cell | None:
     """Read what was kept, if it is there and whole."""
     try:
-        told = json.loads(place.with_suffix(".json").read_bytes())
-        image = load_image(place.with_suffix(".png"))
-        known = {"losses": told["losses"], "seconds": told["seconds"]}
+        told = json.loads(file.with_suffix(".json").read_bytes())
+        image = load_image(file.with_suffix(".png"))
+        known = {name: told[name] for name in ("losses", "seconds")}
         return replace(cell, image=image, kept=True, **known)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # paint it (again)
@@ -216,8 +210,7 @@ def _name(pictures: Pictures, kind: str) -> dict[str, Picture | Sequence[Picture
     """Name pictures: files as they are, with a number if that is not the only one."""
     if isinstance(pictures, Mapping):
         return dict(pictures)
-    names = [
-        Path(x).stem if isinstance(x, str | os.PathLike) else kind for x in pictures
-    ]
+    file = str | os.PathLike
+    names = [Path(x).stem if isinstance(x, file) else kind for x in pictures]
     numbered = enumerate(zip(names, pictures, strict=True), 1)
     return {n if names.count(n) == 1 else f"{n} {k}": x for k, (n, x) in numbered}

@@ -23,10 +23,9 @@ class Cell:
         place: among all of the sheet, from 0.
         photo, painting, recipe: names; that of a recipe may be "".
         settings: it is painted with.
-        image: (1, 3, H, W) in [0, 1], of 256 levels; None: there is none.
+        image: (1, 3, H, W) in [0, 1], of 256 levels; or None, with an error.
         losses: {name: loss} before weighting, and "total", of the picture.
         seconds: of the job, with all that it prepares.
-        error: why there is no picture.
         kept: it was not painted but found in the folder.
     """
 
@@ -63,34 +62,32 @@ def show_sheet(cells: Iterable[Cell], alt: str = "") -> Figure:
     varied = [key for key in facts[0] if len({fact[key] for fact in facts}) > 1]
     cut = sum(key in ("photo", "painting") for key in varied)  # rows are of pictures
     cut = cut if 0 < cut < len(varied) else len(varied) - 1
-    places = [
-        tuple(", ".join(map(f.get, x)) for x in (varied[:cut], varied[cut:]))
-        for f in facts
-    ]
-    rows, columns = (list(dict.fromkeys(names)) for names in zip(*places, strict=True))
+    parts = varied[:cut], varied[cut:]
+    names = [tuple(", ".join(map(f.get, part)) for part in parts) for f in facts]
+    rows, columns = (list(dict.fromkeys(x)) for x in zip(*names, strict=True))
     table = list(product(rows, columns))
-    is_table = len(rows) > 1 and sorted(table) == sorted(places)
+    is_table = len(rows) > 1 and sorted(table) == sorted(names)
     if is_table:
-        cells = list(map(dict(zip(places, cells, strict=True)).get, table))
+        cells = list(map(dict(zip(names, cells, strict=True)).get, table))
         count, titles = len(columns), columns
     else:
         count = len(cells) if len(cells) < 7 else math.ceil(len(cells) ** 0.5)
-        titles = [", ".join(filter(None, place)) for place in places]
+        rows, titles = [], [", ".join(filter(None, name)) for name in names]
     shape = next((c.image.shape for c in cells if c.image is not None), (1, 3, 64, 64))
     images = [torch.full(shape, 0.6) if c.image is None else c.image for c in cells]
     inches = min(2.4 * shape[3] / shape[2], WIDEST / count)
-    titles = ["\n".join(_wrap(title, inches)) for title in titles]
+    titles = [_wrap(title, inches) for title in titles]
     fig = show_images(images, () if is_table else titles, 2.4, count, alt)
-    middle = {"ha": "center", "va": "center", "fontsize": FONT}
-    for axis, title in zip(fig.axes, titles if is_table else (), strict=False):
+    look = {"ha": "center", "va": "center", "fontsize": FONT}
+    above = titles + [""] * len(cells)
+    for axis, title, cell in zip(fig.axes, above, cells, strict=False):
         axis.set_title(title, fontsize=FONT)
-    for axis, row in zip(fig.axes[::count], rows if is_table else (), strict=False):
-        label = "\n".join(_wrap(row, inches * shape[2] / shape[3]))
-        look = middle | {"ha": "right", "ma": "center", "rotation": 90}
+        line = _wrap(cell.error, inches, max(2, int(4 * inches)))
+        axis.text(0.5, 0.5, line, transform=axis.transAxes, **look)
+    look |= {"ha": "right", "ma": "center", "rotation": 90}
+    for axis, row in zip(fig.axes[::count], rows, strict=False):
+        label = _wrap(row, inches * shape[2] / shape[3])
         axis.text(-0.05, 0.5, label, transform=axis.transAxes, **look)
-    for axis, cell in zip(fig.axes, cells, strict=False):
-        lines = _wrap(cell.error, inches)[: max(2, int(4 * inches))]
-        axis.text(0.5, 0.5, "\n".join(lines), transform=axis.transAxes, **middle)
     return fig
 
 
@@ -98,18 +95,15 @@ def _describe(cell: Cell) -> dict[str, str]:
     """Tell all that may differ between cells, in words."""
     told = {"photo": cell.photo, "painting": cell.painting, "recipe": cell.recipe}
     told = {key: name.replace("_", " ") for key, name in told.items()}
-    if cell.recipe:
-        return told
-    for name, value in vars(cell.settings).items():
+    for name, value in vars(cell.settings).items() if not cell.recipe else ():
         if isinstance(value, Mapping):
             equal = len(set(value.values())) == 1
             value = " + ".join(n if equal else f"{w:g} {n}" for n, w in value.items())
-        elif isinstance(value, float):
-            value = f"{value:g}"
+        value = f"{value:g}" if isinstance(value, float) else value
         told[name] = f"{name.replace('_', ' ')} {value}"
     return told
 
 
-def _wrap(text: str, inches: float) -> list[str]:
-    """Break a text into lines of a width."""
-    return textwrap.wrap(text, max(6, int(inches * 9)))
+def _wrap(text: str, inches: float, most: int | None = None) -> str:
+    """Break a text into lines of a width, as many as there is room for."""
+    return "\n".join(textwrap.wrap(text, max(6, int(inches * 9)))[:most])
