@@ -97,6 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     names, fps, frames = _read(Path(options.frames))
     if not names:
         raise InputError(f"{options.frames}: no frames in it; name another")
+    ffmpeg = out.suffix and _ffmpeg()
     out.with_suffix("").mkdir(exist_ok=True)
     files = [out.with_suffix("") / f"{name}.png" for name in names]
     done = len(list(takewhile(look, files)))
@@ -109,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
     if out.suffix:
         size = [side // 2 * 2 for side in load_image(files[0]).shape[:1:-1]]
         more = {"fps": fps, "quality": 8, "macro_block_size": 2}
-        writer = _ffmpeg().write_frames(str(out), size, **more)
+        writer = ffmpeg.write_frames(str(out), size, **more)
         writer.send(None)
         for file in files:
             writer.send(to_bytes(stretch(load_image(file), *size[::-1])).tobytes())

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 from dataclasses import replace
@@ -80,6 +81,7 @@ def test_a_sheet_holds_what_stylize_paints(painted):
         assert cell.seconds > 0
 
 
+@pytest.mark.long
 def test_two_processes_paint_the_same(painted, pool):
     assert_same(contact_sheet(*SHEET, pool), painted)
     assert pool.submit(torch.get_num_threads).result() == 1
@@ -117,14 +119,14 @@ def test_a_scheduler_that_is_gone_is_one_line(painted, cluster, tmp_path):
     assert 1 <= len(list(tmp_path.glob("*.json"))) < 24
 
 
+@pytest.mark.long
 def test_a_broken_pool_is_one_line_and_the_sheet_goes_on(painted, pool, tmp_path):
     cells = contact_sheet(*SHEET, pool, tmp_path)
     next(cells)
-    for worker in pool.submit(os.getpid).result(), None:
-        if worker:
-            os.kill(worker, signal.SIGKILL)
+    os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+    for rest in cells, contact_sheet(*SHEET, pool, tmp_path):
         with pytest.raises(InputError, match=GONE):  # the pool stays broken
-            list(cells if worker else contact_sheet(*SHEET, pool, tmp_path))
+            list(rest)
     kept = len(list(tmp_path.glob("*.json")))
     again = list(contact_sheet(*SHEET, None, tmp_path))
     assert sum(cell.kept for cell in again) == kept >= 1
@@ -177,7 +179,7 @@ def drawn(cells):
     """Return titles and labels at the left, of the fields with a picture."""
     axes = [axis for axis in show_sheet(cells).axes if axis.images]
     titles = [axis.get_title().replace("\n", " ") for axis in axes]
-    labels = [axis.texts[0].get_text().replace("\n", " ") for axis in axes]
+    labels = [axis.texts[-1].get_text().replace("\n", " ") for axis in axes]
     return titles, labels
 
 
@@ -276,7 +278,6 @@ def test_recipes_of_the_wall_become_a_poster(plain, empty_folder, capsys):
         ("--size photo", "--size photo is for one photo"),
         ("--recipes none.json", "none.json"),
         ("--workers 0", "workers"),
-        ("--dask tcp://127.0.0.1:9", "tcp://127.0.0.1:9: no scheduler answers"),
         ("-o sheet.psd", "sheet.psd"),
     ],
 )
@@ -285,6 +286,14 @@ def test_a_wrong_sheet_is_one_line(empty_folder, capsys, wrong, said):
     assert report(lambda: paint_sheet([*line, *wrong.split()])) == 2
     err = capsys.readouterr().err
     assert said in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.long
+def test_no_scheduler_is_one_line(empty_folder, capsys):
+    pytest.importorskip("distributed")
+    test_a_wrong_sheet_is_one_line(
+        None, capsys, "--dask tcp://127.0.0.1:9", ":9: no scheduler answers"
+    )
 
 
 def test_several_photos_keep_their_names(plain, empty_folder, capsys):

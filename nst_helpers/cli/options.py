@@ -65,20 +65,17 @@ def add_settings(parser: Parser) -> None:
             parser.add_argument("--" + setting.name.replace("_", "-"), **kind)
 
 
-def coarse_to_fine(settings: Settings) -> Settings:
-    """Begin at the smallest half, quarter, ... of 256 pixels or more."""
-    scales = 1 + int(math.log2(max(1, settings.size / COARSEST)))
-    return dataclasses.replace(settings, scales=min(scales, settings.steps))
-
-
 def change(settings: Settings, options: argparse.Namespace, **more: Any) -> Settings:
     """Change what options say of settings, and more."""
     given = {k: v for k, v in vars(options).items() if k in vars(settings)} | more
     if given.get("size", 0) is None:
         raise InputError("--size photo is for one photo; say how many pixels")
     changed = dataclasses.replace(settings, **given)
-    is_free = settings is LARGE and "scales" not in given
-    return coarse_to_fine(changed) if is_free else changed
+    if "scales" in given or settings is not LARGE:
+        return changed
+    # Coarse to fine: from the smallest half, quarter, ... of 256 pixels or more.
+    scales = 1 + int(math.log2(max(1, changed.size / COARSEST)))
+    return dataclasses.replace(changed, scales=min(scales, changed.steps))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -18,12 +18,12 @@ from tqdm import tqdm
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..files import InputError
 from ..images import load_image, load_with_alpha, save_image
-from ..pixels import fit_inside, resize, stretch
+from ..pixels import fit_inside, stretch
 from ..plots import FRAMES, save_gif, show_triptych
 from ..run import forecast
 from ..settings import LIMITS, Settings
 from ..transfer import StyleTransfer
-from .options import LARGE, check_effect, coarse_to_fine
+from .options import LARGE, change, check_effect
 from .places import check_frames, check_places, deliver, remove_frames
 from .process import undisturbed
 
@@ -36,20 +36,12 @@ def paint(options: argparse.Namespace) -> None:
     """Do what the command line asks; what breaks it off is raised in the end."""
     check_places(options)
     is_recipe = options.recipe and Path(options.recipe).exists()
-    settings = Settings.load(options.recipe) if is_recipe else LARGE
-    given = {k: v for k, v in vars(options).items() if k in vars(settings)}
-    as_photo = given.get("size", 0) is None
-    if as_photo:
-        del given["size"]
-    settings = dataclasses.replace(settings, **given)
+    if vars(options).get("size", 0) is None:  # as large as the photo
+        photo, _ = load_with_alpha(options.photo, None)
+        options.size = min(max(photo.shape), LIMITS["size"][1])
+    settings = change(Settings.load(options.recipe) if is_recipe else LARGE, options)
     check_effect(options, settings)
-    photo, alpha = load_with_alpha(options.photo, None if as_photo else settings.size)
-    if as_photo:
-        size = min(max(photo.shape), LIMITS["size"][1])
-        settings = dataclasses.replace(settings, size=size)
-        photo = resize(photo, size)
-    if "scales" not in given and not is_recipe:
-        settings = coarse_to_fine(settings)
+    photo, alpha = load_with_alpha(options.photo, settings.size)
     largest = round(settings.size * max(1, settings.style_scale))
     paintings = [
         load_with_alpha(name, largest, enlarge=False)[0] for name in options.paintings

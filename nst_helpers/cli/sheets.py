@@ -123,11 +123,12 @@ def _read_values(text: str) -> list[tuple[str, Any]]:
     name = name.strip().replace("-", "_")
     if not values or name not in vars(LARGE):
         raise InputError(f"--vary {text}: say SETTING=A,B,... with a setting's name")
-    read = MORE.get(name, {}).get("type", type(getattr(LARGE, name)))
+    values = values.split(",")
     if name.endswith("_layers"):
-        read = lambda value: dict.fromkeys(value.split("+"), 1.0)  # noqa: E731
+        return [(name, dict.fromkeys(value.split("+"), 1.0)) for value in values]
+    read = MORE.get(name, {}).get("type", type(getattr(LARGE, name)))
     try:
-        return [(name, read(value)) for value in values.split(",")]
+        return [(name, read(value)) for value in values]
     except ValueError as error:
         raise InputError(f"--vary {text}: {error}") from None
 
