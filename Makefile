@@ -43,11 +43,12 @@ test test-fast: .venv/dev
 	$(BIN)/ruff format --check .
 	NST_STEPS=3 $(BIN)/pytest -n 2 --dist loadfile -m "$(ONLY)" \
 		--nbval-lax --nbval-cell-timeout=300 \
-		--ignore tests/test_site.py \
+		--ignore tests/test_site.py --ignore notebooks/exam \
 		notebooks tests/test_studio.py tests/test_browser.py tests  # longest first
 
 test-long: .venv/dev
-	$(BIN)/pytest --hypothesis-profile=long --ignore tests/test_site.py tests
+	$(BIN)/pytest --hypothesis-profile=long --ignore tests/test_site.py tests \
+		--nbval-lax notebooks/exam
 
 bench: .venv/ready
 	$(BIN)/python tests/bench/bench.py

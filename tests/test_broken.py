@@ -17,7 +17,7 @@ from nst_helpers.lessons.broken import (
 
 @pytest.fixture(
     scope="module",
-    params=[0, *(pytest.param(k, marks=pytest.mark.long) for k in (1, 2))],
+    params=[pytest.param(k, marks=pytest.mark.long) for k in range(len(PAIRS))],
     ids=lambda k: PAIRS[k][0],
 )
 def runs(request):

@@ -269,6 +269,7 @@ from nst_helpers.studio import Studio
 Studio(settings=Settings(size=64, steps=500), grows=False)"""
 
 
+@pytest.mark.long
 def test_in_colab_the_page_asks_for_each_picture(tmp_path):
     """There, what the painting thread sends is not shown."""
     cells = [nbformat.v4.new_code_cell(COLAB)]

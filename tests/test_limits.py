@@ -138,6 +138,7 @@ def test_one_core_by_taskset():
     assert count_threads("taskset", "-c", str(core)) == 1
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     not os.access(CGROUP / "cgroup.procs", os.W_OK) or os.cpu_count() < 2,
     reason="needs root, control groups of version 1 and two cores",
