@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -55,8 +56,6 @@ def follow(painted: Tensor, before: Tensor, now: Tensor) -> tuple[Tensor, Tensor
 
     Source: Kroeger et al. 2016 (DIS); Ruder et al. 2016, section 4.2.
     """
-    import cv2
-
     method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = [cv2.cvtColor(to_bytes(x), cv2.COLOR_RGB2GRAY) for x in (before, now)]
     forth, back = method.calc(*grey, None), method.calc(*grey[::-1], None)
