@@ -15,9 +15,9 @@ if "torch" not in sys.modules:  # which reads it when it is loaded
     # Threads that wait in a loop would take the cores from other programs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from . import limits
 from .files import InputError
 from .images import load_image, save_image
+from .limits import use_cores
 from .losses import (
     ContentLoss,
     Loss,
@@ -44,4 +44,4 @@ from .step import Step
 from .transfer import StyleTransfer
 from .vgg import VGG19
 
-limits.use_cores()
+use_cores()
