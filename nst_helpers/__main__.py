@@ -1,14 +1,13 @@
-"""The command line: python -m nst_helpers PHOTO PAINTING -o OUT."""
+"""The command line: python -m nst_helpers PHOTO... PAINTING -o OUT."""
 
 import sys
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import suppress
 
 import matplotlib
 
 from .cli.options import parse
-from .cli.paint import paint
-from .cli.process import Stream, ending_signals
-from .files import InputError
+from .cli.process import report
+from .cli.sheets import paint_photos
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,28 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: of the command; those it was started with if left out.
 
     Returns:
-        The exit status: 0; 2 for bad input or too little memory; 130 after Ctrl-C; 143
-        after SIGTERM, 129 after SIGHUP.
+        The exit status, as report says.
     """
-    out, err = Stream(sys.stdout), Stream(sys.stderr)
-    with redirect_stdout(out), redirect_stderr(err), ending_signals():
-        try:
-            paint(parse(arguments))
-            return 0
-        except KeyboardInterrupt as stop:
-            return stop.args[0] if stop.args else 130
-        except InputError as error:
-            line = str(error)
-        except OSError as error:  # of a folder that changes while it is read, say
-            line = f"{error.filename or 'a file'}: {error.strerror or error}"
-        except (MemoryError, RuntimeError) as error:
-            # torch, too, says by the latter that it could not allocate memory.
-            if isinstance(error, RuntimeError) and "allocate" not in str(error):
-                raise
-            line = f"out of memory; choose a smaller --size ({error})"
-        line = " ".join(line.splitlines())  # names of files may be any
-        print(f"nst_helpers: {line}", file=sys.stderr)
-        return 2
+    return report(lambda: paint_photos(parse(arguments)))
 
 
 if __name__ == "__main__":

@@ -49,6 +49,14 @@ def accelerate(vgg: VGG19, precision: str) -> tuple[VGG19, str]:
     return quicken(vgg, precision) if quicken else (vgg, "float32")
 
 
+def load_network(settings: Settings, device: torch.device) -> tuple[VGG19, VGG19, str]:
+    """Make the network of a run; return it, what computes as it does, its precision."""
+    choices = settings.weights, settings.pooling, settings.padding, settings.seed
+    with device:
+        plain = VGG19(*choices)
+    return plain, *accelerate(plain, settings.precision)
+
+
 def memory_needed(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> float:
     """Estimate the gigabytes, at the peak, that a run adds to this process."""
     most = _pixels(photo, settings.size)

@@ -77,12 +77,13 @@ def _check_losses(losses: Sequence[Loss], settings: Settings) -> tuple[Loss, ...
 
 
 def need_float32(losses: Sequence[Loss]) -> bool:
-    """Tell whether some are of one's own: these need not know numbers of 16 bits."""
+    """Tell whether features go to one's own: it need not know numbers of 16 bits."""
     ours = ContentLoss, StyleLoss, TotalVariationLoss, RangeLoss
     return any(
         type(loss) not in ours
         or vars(loss).get("statistic", gram_matrix) != gram_matrix
         for loss in losses
+        if loss.layers
     )
 
 

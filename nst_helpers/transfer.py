@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .device import accelerate, check_memory, pick_device
+from .device import accelerate, check_memory, load_network, pick_device
 from .files import InputError
 from .images import Picture, as_image, as_paintings, fit_shape
 from .losses import Loss
@@ -21,7 +21,6 @@ from .spectrum import spectral_preconditioner
 from .state import Resumable
 from .step import Step
 from .terms import Target, choose_losses, finish, first_image, fit_photo, need_float32
-from .vgg import VGG19
 
 
 class StyleTransfer(Resumable):
@@ -67,15 +66,14 @@ class StyleTransfer(Resumable):
         self._losses = choose_losses(painting, settings, losses)
         self.device = pick_device(settings.device)
         check_memory(self._photo, self._losses, settings)
-        choices = settings.weights, settings.pooling, settings.padding, settings.seed
-        with self.device:
-            self._plain_vgg = VGG19(*choices)
-        self.vgg, self.precision = accelerate(self._plain_vgg, settings.precision)
+        network = self._load_network(settings, self.device)
+        self._plain_vgg, self.vgg, self.precision = network
         self._seconds, self._evaluations, self._first_precision = 0.0, 0, self.precision
         self.iteration, self._stopping, self._target = -1, False, None
         self._halvings = settings.halvings_at(0)  # of the size, while coarse to fine
         self._aim(image=first_image(self._photo, painting, self._losses, settings))
 
+    _load_network = staticmethod(load_network)
     photo = property(attrgetter("_photo"))  # to read; to assign others bends the run
     painting = property(attrgetter("_painting"), lambda self, x: self._bend(painting=x))
     settings = property(attrgetter("_settings"), lambda self, x: self._bend(settings=x))

@@ -9,7 +9,7 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 METHOD = ("vgg", "losses", "spectrum", "transfer")
-LIMIT = 3733  # lines of all but studio and lessons
+LIMIT = 4518  # lines of all but studio and lessons
 APART = ("studio", "lessons")  # nobody needs them but who opens them
 SCREEN = ("__main__", "cli")  # may print
 
@@ -60,7 +60,7 @@ GRAPH = {name: our_imports(name) for name in FILES}
 
 
 def test_the_graph_is_read_right():
-    assert {"vgg", "losses", "device", "settings"} < GRAPH["transfer"]
+    assert {"terms", "losses", "device", "settings"} < GRAPH["transfer"]
     assert "vgg" in GRAPH["fast.__init__"]
     assert {"fast.convolution", "fast.winograd"} <= FILES.keys()
     assert "fast.winograd" in GRAPH["fast.convolution"]

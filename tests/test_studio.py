@@ -178,8 +178,8 @@ make_network, make_quicker = functools.cache(VGG19), functools.cache(accelerate)
 @pytest.fixture(autouse=True)
 def networks(monkeypatch):
     """Make each network once, so that a run begins sooner."""
-    monkeypatch.setattr("nst_helpers.transfer.VGG19", make_network)
-    monkeypatch.setattr("nst_helpers.transfer.accelerate", make_quicker)
+    monkeypatch.setattr("nst_helpers.device.VGG19", make_network)
+    monkeypatch.setattr("nst_helpers.device.accelerate", make_quicker)
 
 
 @pytest.fixture(scope="module")

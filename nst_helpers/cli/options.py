@@ -3,9 +3,10 @@
 import argparse
 import dataclasses
 import inspect
+import math
 import os
 import re
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..files import InputError, check_number
 from ..settings import CHOICES, Settings
@@ -25,6 +26,7 @@ def number(text: str) -> int | None:
 
 
 LARGE = Settings(size=768, steps=60)  # larger than lessons want it
+COARSEST = 256  # pixels, at least: at smaller sizes the subject would get lost
 MORE = {  # what the command line takes besides
     "keep_colors": {
         "type": lambda text: None if text == "none" else text,
@@ -37,7 +39,7 @@ MORE = {  # what the command line takes besides
 }
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Say in one line what is wrong."""
 
     def error(self, message: str) -> NoReturn:
@@ -46,17 +48,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"nst_helpers: {line}; --help lists the options\n")
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Read the command line; the settings given are among the options by name."""
-    what = "Paint a photo in the manner of a painting (Gatys et al. 2016)."
-    parser = _Parser(prog="python -m nst_helpers", description=what)
-    add = parser.add_argument
-    add("photo", metavar="PHOTO", help="gives the content")
-    add("painting", metavar="PAINTING", help="gives the style")
-    also = "mixed in, counting WEIGHT times as much as the first; may be repeated"
-    add("--also", metavar="PAINTING[:WEIGHT]", action="append", default=[], help=also)
-    add("-o", "--out", metavar="OUT", required=True, help="the picture to write")
-    # What each setting means stands in the docstring, and nowhere else.
+def add_settings(parser: Parser) -> None:
+    """Add an option for each setting; its meaning is that of the docstring."""
     pattern = r"^ {4}(\w+): (.+(?:\n {8}.+)*)"
     meanings = re.findall(pattern, inspect.cleandoc(Settings.__doc__), re.MULTILINE)
     meanings = {name: " ".join(text.split()) for name, text in meanings}
@@ -69,7 +62,34 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             default = getattr(LARGE, setting.name)
             tail = "" if setting.name == "scales" else f" Default: {default}."
             kind |= more | {"help": meaning + tail}
-            add("--" + setting.name.replace("_", "-"), **kind)
+            parser.add_argument("--" + setting.name.replace("_", "-"), **kind)
+
+
+def change(settings: Settings, options: argparse.Namespace, **more: Any) -> Settings:
+    """Change what options say of settings, and more."""
+    given = {k: v for k, v in vars(options).items() if k in vars(settings)} | more
+    if given.get("size", 0) is None:
+        raise InputError("--size photo is for one photo; say how many pixels")
+    changed = dataclasses.replace(settings, **given)
+    if "scales" in given or settings is not LARGE:
+        return changed
+    # Coarse to fine: from the smallest half, quarter, ... of 256 pixels or more.
+    scales = 1 + int(math.log2(max(1, changed.size / COARSEST)))
+    return dataclasses.replace(changed, scales=min(scales, changed.steps))
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line; the settings given are among the options by name."""
+    what = "Paint a photo in the manner of a painting (Gatys et al. 2016)."
+    parser = Parser(prog="python -m nst_helpers", description=what)
+    add = parser.add_argument
+    what = "gives the content; of several, OUT is a folder"
+    add("photos", metavar="PHOTO", nargs="+", help=what)
+    add("painting", metavar="PAINTING", help="gives the style")
+    also = "mixed in, counting WEIGHT times as much as the first; may be repeated"
+    add("--also", metavar="PAINTING[:WEIGHT]", action="append", default=[], help=also)
+    add("-o", "--out", metavar="OUT", required=True, help="the picture to write")
+    add_settings(parser)
     for name, (metavar, meaning) in EXTRAS.items():
         add(f"--{name}", metavar=metavar, help=meaning)
     between = "between two checkpoints. Default: 30."
@@ -82,6 +102,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.gone:
         parser.error("--second and --mix are gone: say --also PAINTING:WEIGHT")
     _read_paintings(options)
+    options.photo = options.photos[0]
     options.picture = None  # to start from
     if vars(options).get("start", "content") not in CHOICES["start"]:
         options.picture = vars(options).pop("start")

@@ -11,23 +11,23 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..files import InputError
 from ..images import load_image, load_with_alpha, save_image
-from ..pixels import fit_inside, resize, stretch
+from ..pixels import fit_inside, stretch
 from ..plots import FRAMES, save_gif, show_triptych
 from ..run import forecast
 from ..settings import LIMITS, Settings
 from ..transfer import StyleTransfer
-from .options import LARGE, check_effect
+from .options import LARGE, change, check_effect
 from .places import check_frames, check_places, deliver, remove_frames
 from .process import undisturbed
 
 REST = ("range", "total")  # losses that the bar does not show
-COARSEST = 256  # pixels, at least: at smaller sizes the subject would get lost
 GIF_SIDE = 512  # pixels, at most: larger ones are many megabytes
 WIDEST = 40  # heights side by side, in a triptych: WebP holds no more
 
@@ -36,21 +36,12 @@ def paint(options: argparse.Namespace) -> None:
     """Do what the command line asks; what breaks it off is raised in the end."""
     check_places(options)
     is_recipe = options.recipe and Path(options.recipe).exists()
-    settings = Settings.load(options.recipe) if is_recipe else LARGE
-    given = {k: v for k, v in vars(options).items() if k in vars(settings)}
-    as_photo = given.get("size", 0) is None
-    if as_photo:
-        del given["size"]
-    settings = dataclasses.replace(settings, **given)
+    if vars(options).get("size", 0) is None:  # as large as the photo
+        photo, _ = load_with_alpha(options.photo, None)
+        options.size = min(max(photo.shape), LIMITS["size"][1])
+    settings = change(Settings.load(options.recipe) if is_recipe else LARGE, options)
     check_effect(options, settings)
-    photo, alpha = load_with_alpha(options.photo, None if as_photo else settings.size)
-    if as_photo:
-        size = min(max(photo.shape), LIMITS["size"][1])
-        settings = dataclasses.replace(settings, size=size)
-        photo = resize(photo, size)
-    if "scales" not in given and not is_recipe:  # from coarse to fine
-        scales = 1 + int(math.log2(max(1, settings.size / COARSEST)))
-        settings = dataclasses.replace(settings, scales=min(scales, settings.steps))
+    photo, alpha = load_with_alpha(options.photo, settings.size)
     largest = round(settings.size * max(1, settings.style_scale))
     paintings = [
         load_with_alpha(name, largest, enlarge=False)[0] for name in options.paintings
@@ -81,7 +72,7 @@ def paint(options: argparse.Namespace) -> None:
                     frame = stretch(step.image, *photo.shape[2:])
                     save_image(frame, f"{options.frames}/{step.iteration:05d}.png")
                 if options.gif and step.iteration % stride == 0:
-                    film.append(_as_frame(step.image))
+                    film.append(shrink(step.image, GIF_SIDE))
     except BaseException as error:  # what is painted is written first
         stop = error
     with undisturbed():
@@ -99,13 +90,13 @@ def paint(options: argparse.Namespace) -> None:
                 remove_frames(options.frames, transfer.iteration)
     if stop and (not isinstance(stop, KeyboardInterrupt) or transfer.iteration < 1):
         raise stop
-    film.append(_as_frame(transfer.image))
+    film.append(shrink(transfer.image, GIF_SIDE))
     three = photo, paintings[0], transfer.image
     missing = []
     for place, write in (
         (options.gif, lambda: save_gif(film, options.gif)),
-        (options.recipe, lambda: _save_recipe(settings, options)),
-        (options.triptych, lambda: _draw(*three, options.triptych)),
+        (options.recipe, lambda: save_recipe(settings, options)),
+        (options.triptych, lambda: draw(show_triptych(*three), options.triptych)),
     ):
         try:
             if place:
@@ -122,16 +113,15 @@ def paint(options: argparse.Namespace) -> None:
         raise InputError("; ".join(missing))
 
 
-def _draw(photo: Tensor, painting: Tensor, result: Tensor, place: str) -> None:
-    """Write the triptych."""
+def draw(figure: Figure, place: str, dpi: float = 150) -> None:
+    """Write a figure as a picture."""
     drawn = io.BytesIO()
-    figure = show_triptych(photo, painting, result)
-    figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
+    figure.savefig(drawn, format="png", dpi=dpi, bbox_inches="tight")
     plt.close(figure)  # or a notebook would show it
     save_image(load_image(drawn.getvalue()), place)
 
 
-def _save_recipe(settings: Settings, options: argparse.Namespace) -> None:
+def save_recipe(settings: Settings, options: argparse.Namespace) -> None:
     """Write the recipe, unless it was read."""
     if not Path(options.recipe).exists():
         settings.save(options.recipe)
@@ -186,9 +176,9 @@ def _keep(transfer: StyleTransfer, checkpoint: str) -> None:
         tqdm.write(f"{error}: no checkpoint now", file=sys.stderr)
 
 
-def _as_frame(image: Tensor) -> Tensor:
-    """Make a picture small enough for an animation, which holds many."""
+def shrink(image: Tensor, side: float) -> Tensor:
+    """Make a picture small enough for an animation, which holds many, or a sheet."""
     height, width = image.shape[2:]
-    part = min(1, GIF_SIDE / max(height, width))
+    part = min(1, side / max(height, width))
     # Not resize, which refuses thin ones.
     return stretch(image, round(part * height), round(part * width))

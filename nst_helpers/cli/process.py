@@ -3,9 +3,12 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn, TextIO
+
+from ..files import InputError
 
 
 class Stream:
@@ -65,3 +68,34 @@ def ending_signals() -> Iterator[None]:
                 old = signal.signal(number, interrupt)
                 afterwards.callback(signal.signal, number, old)
         yield
+
+
+def report(act: Callable[[], int | None]) -> int:
+    """Act for a command line; what goes wrong is one line on stderr.
+
+    Args:
+        act: does it all, and returns an exit status if that is not 0.
+
+    Returns:
+        The exit status: 0; 2 for bad input or too little memory; 130 after Ctrl-C; 143
+        after SIGTERM, 129 after SIGHUP.
+    """
+    out, err = Stream(sys.stdout), Stream(sys.stderr)
+    streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+    with streams[0], streams[1], ending_signals():
+        try:
+            return act() or 0
+        except KeyboardInterrupt as stop:
+            return stop.args[0] if stop.args else 130
+        except InputError as error:
+            line = str(error)
+        except OSError as error:  # of a folder that changes while it is read, say
+            line = f"{error.filename or 'a file'}: {error.strerror or error}"
+        except (MemoryError, RuntimeError) as error:
+            # torch, too, says by the latter that it could not allocate memory.
+            if isinstance(error, RuntimeError) and "allocate" not in str(error):
+                raise
+            line = f"out of memory; choose a smaller --size ({error})"
+        line = " ".join(line.splitlines())  # names of files may be any
+        print(f"nst_helpers: {line}", file=sys.stderr)
+        return 2
