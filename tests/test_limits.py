@@ -132,6 +132,7 @@ def count_threads(*before):
     return int(subprocess.check_output(command, env=free, text=True, timeout=600))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="taskset is Linux's")
 def test_one_core_by_taskset():
     core = min(os.sched_getaffinity(0))

@@ -602,6 +602,7 @@ def test_what_is_taken_home_is_what_is_shown(page, tmp_path):
     assert "choose another folder" in page.alert and len(page.links) == 3
 
 
+@pytest.mark.long
 def test_a_classmates_recipe_gives_the_same_picture(page, tmp_path):
     """Of a run that was steered in every way: weights, layers, size, region, back."""
     page.photo.value = "temple"
