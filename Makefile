@@ -38,6 +38,7 @@ lab: .venv/ready
 
 test: ONLY = not long
 test-fast: ONLY = not long and not browser
+# Two at a time, with a thread each, share two cores best.
 test test-fast: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -97,6 +97,8 @@ def main(arguments: list[str] | None = None) -> None:
     names, fps, frames = _read(Path(options.frames))
     if not names:
         raise InputError(f"{options.frames}: no frames in it; name another")
+    if out.suffix and look(out) or out.with_suffix("") == Path(options.frames):
+        raise InputError(f"{out}: there already, or FRAMES lie there; name another")
     ffmpeg = out.suffix and _ffmpeg()
     out.with_suffix("").mkdir(exist_ok=True)
     files = [out.with_suffix("") / f"{name}.png" for name in names]

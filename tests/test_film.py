@@ -2,6 +2,7 @@ import os
 from functools import partial
 from itertools import pairwise
 
+import imageio_ffmpeg as ffmpeg
 import numpy as np
 import pytest
 import torch
@@ -118,14 +119,14 @@ def test_a_folder_becomes_a_folder_and_goes_on(plain, empty_folder, frames, caps
         # What goes on begins from the frame as it was rounded in the file.
         assert (again - image).abs().mean() < (0.01 if n > 1 else 1e-9)
     os.mkdir("none")
-    for wrong, said in (("none", "no frames"), ("gone", "no video")):
+    wrongs = ("none", "no frames"), ("gone", "no video"), ("out", "FRAMES lie there")
+    for wrong, said in wrongs:
         capsys.readouterr()
         assert report(partial(main, [wrong, *line[1:]])) == 2
         assert said in capsys.readouterr().err
 
 
 def test_a_video_becomes_a_video(plain, empty_folder, frames):
-    ffmpeg = pytest.importorskip("imageio_ffmpeg")
     writer = ffmpeg.write_frames("in.mp4", (96, 96), fps=12, macro_block_size=2)
     writer.send(None)
     for frame in frames[:3]:
@@ -134,6 +135,7 @@ def test_a_video_becomes_a_video(plain, empty_folder, frames):
     writer.close()
     line = ["in.mp4", str(WAVE), "-o", "out.mp4", *SMALL]
     assert report(lambda: main(line)) == 0
+    assert report(lambda: main(line)) == 2  # it is there
     assert ffmpeg.count_frames_and_secs("out.mp4")[0] == 3
     reader = ffmpeg.read_frames("out.mp4")
     about = next(reader)

@@ -3,6 +3,8 @@ import os
 import signal
 from dataclasses import replace
 
+import dask
+import distributed
 import numpy as np
 import pytest
 import torch
@@ -50,7 +52,6 @@ def pool():
 
 @pytest.fixture(scope="module")
 def cluster():
-    distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
     quiet = {"dashboard_address": None, "host": "127.0.0.1"}
     with dask.config.set({"distributed.comm.timeouts.connect": "3s"}):
         with distributed.LocalCluster(2, threads_per_worker=1, **quiet) as made:
@@ -290,7 +291,6 @@ def test_a_wrong_sheet_is_one_line(empty_folder, capsys, wrong, said):
 
 @pytest.mark.long
 def test_no_scheduler_is_one_line(empty_folder, capsys):
-    pytest.importorskip("distributed")
     test_a_wrong_sheet_is_one_line(
         None, capsys, "--dask tcp://127.0.0.1:9", ":9: no scheduler answers"
     )

@@ -109,11 +109,11 @@ def contact_sheet(
             for future in futures.wait(running, None, futures.FIRST_COMPLETED).done:
                 yield _finish(future, *running.pop(future))
     except GONE as error:
-        line = (
-            f"the workers are gone ({type(error).__name__}); start them anew and say "
-        )
-        line += "the same again" + (f": what is finished is in {into}" if into else "")
-        raise InputError(line) from None
+        again = "start them anew and say the same again"
+        again += f": what is finished is in {into}" if into else ""
+        raise InputError(
+            f"the workers are gone ({type(error).__name__}); {again}"
+        ) from None
     finally:
         for future in running:
             future.cancel()
