@@ -14,13 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import (
-    Image,
-    ImageCms,
-    JpegImagePlugin,
-    PngImagePlugin,
-    UnidentifiedImageError,
-)
+from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from .files import InputError
 

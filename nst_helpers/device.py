@@ -20,6 +20,7 @@ except ImportError:  # the folder may be deleted: then the plain network paints
 BYTES = {"float32": 2200, "bfloat16": 1300}  # for each pixel of the photo
 OF_PAINTING = 0.4  # of that, for each pixel of the painting, which is only looked at
 NETWORK = 0.75  # GB, whatever the size
+Network = tuple[VGG19, VGG19, str]  # plain, what computes as it does, its precision
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -49,8 +50,8 @@ def accelerate(vgg: VGG19, precision: str) -> tuple[VGG19, str]:
     return quicken(vgg, precision) if quicken else (vgg, "float32")
 
 
-def load_network(settings: Settings, device: torch.device) -> tuple[VGG19, VGG19, str]:
-    """Make the network of a run; return it, what computes as it does, its precision."""
+def load_network(settings: Settings, device: torch.device) -> Network:
+    """Make the network of a run."""
     choices = settings.weights, settings.pooling, settings.padding, settings.seed
     with device:
         plain = VGG19(*choices)
@@ -59,16 +60,16 @@ def load_network(settings: Settings, device: torch.device) -> tuple[VGG19, VGG19
 
 def memory_needed(photo: Tensor, losses: Sequence[Loss], settings: Settings) -> float:
     """Estimate the gigabytes, at the peak, that a run adds to this process."""
-    most = _pixels(photo, settings.size)
+    most = count_pixels(photo, settings.size)
     for loss in losses:
         if isinstance(loss, StyleLoss):
-            look = OF_PAINTING * _pixels(loss.painting, settings.size * loss.scale)
+            look = OF_PAINTING * count_pixels(loss.painting, settings.size * loss.scale)
             most = max(most, look)
     precision = "bfloat16" if settings.precision == "bfloat16" else "float32"
     return NETWORK + BYTES[precision] * most / 1e9
 
 
-def _pixels(image: Tensor, size: float) -> float:
+def count_pixels(image: Tensor, size: float) -> float:
     """Count the pixels of a picture brought to a size."""
     height, width = image.shape[2:]
     return size**2 * min(height, width) / max(height, width)

@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from .cli.options import LARGE, Parser, add_settings, change
 from .cli.process import report
+from .device import load_network, pick_device
 from .files import InputError, look
-from .flow import TemporalLoss, follow
+from .flow import follow, hold
 from .images import (
     Picture,
     as_image,
@@ -28,19 +29,19 @@ from .images import (
     save_image,
 )
 from .pixels import resize, stretch, to_bytes
-from .run import KEPT, OneOfMany
 from .settings import Settings
 from .terms import OF_LOSSES, choose_losses, finish
+from .transfer import StyleTransfer
 
 
 def paint_film(
     frames: Iterable[Picture],
     painting: Picture,
     settings: Settings = Settings(),
-    weight: float = 2.0,
+    weight: float = 1.0,
     painted: Picture | None = None,
 ) -> Iterator[Tensor]:
-    """Paint frames, each begun from the one before, and held to it by a TemporalLoss.
+    """Paint frames, each begun from the one before, and held to it.
 
     Args:
         frames: pictures of one shape, in order.
@@ -59,6 +60,7 @@ def paint_film(
     keep = None if settings.keep_colors == "photo" else settings.keep_colors
     plain = {name: getattr(Settings(), name) for name in OF_LOSSES}
     aim = replace(settings, keep_colors=keep, **plain)  # the losses know these
+    network = load_network(settings, pick_device(settings.device))
     later = replace(aim, steps=max(1, settings.steps // 2), scales=1)
     for frame in frames:
         now = resize(as_image(frame, "frame"), settings.size, "the frame")
@@ -69,25 +71,22 @@ def paint_film(
             painted, before = stretch(as_image(painted, "frame"), *now.shape[2:]), now
             continue
         if before is None:
-            run = OneOfMany(now, painting, aim, losses)
+            run = StyleTransfer(now, painting, aim, losses, network)
         else:
             moved, trust = follow(painted, before, now)
-            hold = weight * sum(loss.weight for loss in losses)
-            losses = *losses, TemporalLoss(moved, trust, hold)
-            run = OneOfMany(now, painting, later, losses)
+            losses = hold(losses, moved, trust, weight)
+            run = StyleTransfer(now, painting, later, losses, network)
             run.image = torch.where(trust > 0, moved, now)
         for _ in run:
             pass
         painted, before = run.image, now
         yield finish(painted, now, settings)
-    vars(KEPT).clear()
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Paint a film for the command line; one that was broken off goes on."""
     parser = Parser(prog="python -m nst_helpers.film", description="Paint a film.")
-    what = "a video, or a folder of pictures in the order of their names"
-    parser.add_argument("frames", metavar="FRAMES", help=what)
+    parser.add_argument("frames", metavar="FRAMES", help="a folder, or a video")
     parser.add_argument("painting", metavar="PAINTING", help="gives the style")
     what = "a folder for the frames, to go on from; OUT.mp4: a video as well"
     parser.add_argument("-o", "--out", required=True, metavar="OUT", help=what)

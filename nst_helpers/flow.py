@@ -1,13 +1,14 @@
 """What moves in a film, by optical flow, and the loss that holds a picture to it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from .losses import Loss, relative_error
+from .losses import Loss, StyleLoss, relative_error
 from .pixels import fit_mask, stretch, to_array, to_bytes, to_tensor
 from .vgg import VGG19
 
@@ -40,6 +41,24 @@ class TemporalLoss(Loss):
     def __call__(self, image: Tensor, features: dict[str, Tensor]) -> Tensor:
         """Compare with what was painted before."""
         return relative_error(self.root * image, self.target)
+
+
+def hold(
+    losses: Sequence[Loss], moved: Tensor, trust: Tensor, weight: float
+) -> list[Loss]:
+    """Add a TemporalLoss, of so many weights of the others, and styles of what is new.
+
+    In the style of the whole, what has come into view hardly counts: it would stay a
+    photo. So it has each style once more, by its area.
+    """
+    weight *= sum(loss.weight for loss in losses)
+    more, new = [TemporalLoss(moved, trust, weight)], 1 - trust
+    part = new.mean().item()
+    for loss in losses:
+        if isinstance(loss, StyleLoss) and part:
+            look = {"mask": new, "name": f"new {loss.name}"}
+            more.append(replace(loss, weight=part * loss.weight, **look))
+    return [*losses, *more]
 
 
 def follow(painted: Tensor, before: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:

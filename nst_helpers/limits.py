@@ -3,7 +3,10 @@
 Linux has control groups for it: folders, each bound by the limits of those above it.
 """
 
+import ctypes
+import os
 import re
+import sys
 from pathlib import Path
 
 import psutil
@@ -20,6 +23,17 @@ def use_cores() -> None:
         if len(numbers) == 2 and numbers[0] > 0:
             cores = max(1, numbers[0] // numbers[1])
             torch.set_num_threads(min(cores, torch.get_num_threads()))
+
+
+def keep_freed_memory() -> None:
+    """Let the C library reuse what is freed; Dask tells it to give all back to Linux.
+
+    Each tensor would wait for new pages then: a third of the time of a small picture.
+    """
+    if sys.platform == "linux" and "MALLOC_TRIM_THRESHOLD_" in os.environ:
+        library = ctypes.CDLL(None)
+        library.mallopt(-1, 2**30)  # M_TRIM_THRESHOLD, bytes
+        library.mallopt(-3, 2**25)  # M_MMAP_THRESHOLD, the most it takes
 
 
 def free_memory() -> int:

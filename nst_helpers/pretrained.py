@@ -177,9 +177,7 @@ def _load_imagenet() -> dict[str, Tensor]:
     # The classifier makes up 86 % of the download; no layer of ours needs it.
     state = {k: v.half() for k, v in state.items() if k.startswith("features.")}
     data = save(state)
-    with contextlib.suppress(
-        InputError
-    ):  # no room for a copy: the next run tries again
+    with contextlib.suppress(InputError):  # no room for a copy: the next run tries anew
         write_file(checksum, hashlib.sha256(data).hexdigest().encode())
         write_file(cached, data)
     return state

@@ -1,6 +1,5 @@
-"""A whole run: a picture in one call, what it will take, and one run of many."""
+"""A whole run: a picture in one call, and what it will take."""
 
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -8,16 +7,14 @@ from itertools import islice, pairwise
 import torch
 from torch import Tensor
 
-from .device import load_network, memory_needed
+from .device import count_pixels, memory_needed
 from .files import InputError
 from .images import Picture, as_image, as_paintings
 from .settings import Settings
 from .terms import choose_losses
 from .transfer import StyleTransfer
-from .vgg import VGG19
 
 TRIAL = 128  # pixels, the long side of the small run that is timed
-KEPT = threading.local()  # networks compute for one thread at a time
 
 
 def stylize(
@@ -71,25 +68,6 @@ def forecast(
         raise InputError("the loss is no number from the start; try other weights")
     a_step = min((b - a for a, b in pairwise(moments)), default=moments[0])
     photo, painting = as_image(photo, "photo"), as_paintings(painting)
-    height, width = photo.shape[2:]
-    pixels = settings.size**2 * min(height, width) / max(height, width)
     gigabytes = memory_needed(photo, choose_losses(painting, settings), settings)
     steps = sum(0.25 ** settings.halvings_at(i) for i in range(settings.steps))
-    return steps * a_step * pixels / TRIAL**2, gigabytes
-
-
-class OneOfMany(StyleTransfer):
-    """Paint like StyleTransfer, with the network of the thread's last run if it fits.
-
-    To make one, and compare it with the plain one, takes as long as several steps.
-    """
-
-    @staticmethod
-    def _load_network(
-        settings: Settings, device: torch.device
-    ) -> tuple[VGG19, VGG19, str]:
-        names = "weights", "pooling", "padding", "seed", "precision"
-        kind = device, *(getattr(settings, name) for name in names)
-        if vars(KEPT).get("kind") != kind:
-            vars(KEPT).update(network=load_network(settings, device), kind=kind)
-        return KEPT.network
+    return steps * a_step * count_pixels(photo, settings.size) / TRIAL**2, gigabytes

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .device import accelerate, check_memory, load_network, pick_device
+from .device import Network, accelerate, check_memory, load_network, pick_device
 from .files import InputError
 from .images import Picture, as_image, as_paintings, fit_shape
 from .losses import Loss
@@ -34,6 +34,7 @@ class StyleTransfer(Resumable):
         painting: another, of any shape; or a list, to be mixed.
         settings: every other choice.
         losses: instead of the settings' own; a painting then only serves the start.
+        network: of load_network, if there is one already: to make it takes a while.
 
     Attributes:
         settings, losses, painting: assign others in mid-run, or change a loss's weight,
@@ -60,20 +61,20 @@ class StyleTransfer(Resumable):
         painting: Picture | Sequence[Picture] | None = None,
         settings: Settings = Settings(),
         losses: Sequence[Loss] | None = None,
+        network: Network | None = None,
     ) -> None:
         self._photo, painting = as_image(photo, "photo").clone(), as_paintings(painting)
         self._painting, self._settings, self._own_losses = painting, settings, losses
         self._losses = choose_losses(painting, settings, losses)
         self.device = pick_device(settings.device)
         check_memory(self._photo, self._losses, settings)
-        network = self._load_network(settings, self.device)
+        network = network or load_network(settings, self.device)
         self._plain_vgg, self.vgg, self.precision = network
         self._seconds, self._evaluations, self._first_precision = 0.0, 0, self.precision
         self.iteration, self._stopping, self._target = -1, False, None
         self._halvings = settings.halvings_at(0)  # of the size, while coarse to fine
         self._aim(image=first_image(self._photo, painting, self._losses, settings))
 
-    _load_network = staticmethod(load_network)
     photo = property(attrgetter("_photo"))  # to read; to assign others bends the run
     painting = property(attrgetter("_painting"), lambda self, x: self._bend(painting=x))
     settings = property(attrgetter("_settings"), lambda self, x: self._bend(settings=x))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,34 @@ def test_a_container_of_two_gigabytes_refuses_2048_pixels_in_one_line(
     line = str(error.value)
     assert "1.6 GB are free; choose a size up to" in line and "\n" not in line
     StyleTransfer(photo, painting, dataclasses.replace(TINY, size=512))
+
+
+FAULTS = """
+import resource
+import numpy as np
+from nst_helpers.limits import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(100):
+        np.ones(2**18, np.float32)  # 256 pages
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+print(faults())
+keep_freed_memory()
+faults()
+print(faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc")
+def test_what_is_freed_is_reused_although_dask_asks_for_another_thing():
+    dask = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
+    command = [sys.executable, "-c", FAULTS]
+    told = subprocess.check_output(command, env=dask, text=True, timeout=600)
+    before, after = map(int, told.split())
+    assert before > 20_000 and after < 100
 
 
 def count_threads(*before):

@@ -96,11 +96,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--every", metavar="SECONDS", type=float, help=between)
     add("--every-frame", metavar="N", type=int, help="of --frames. Default: 1.")
     add("--yes", action="store_true", help="overwrite without asking")
-    for gone in ("--second", "--mix"):
-        add(gone, dest="gone", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.gone:
-        parser.error("--second and --mix are gone: say --also PAINTING:WEIGHT")
     _read_paintings(options)
     options.photo = options.photos[0]
     options.picture = None  # to start from

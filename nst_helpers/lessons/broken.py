@@ -187,7 +187,7 @@ def show_runs(runs: dict[str, tuple[Tensor, list[float]]]) -> Figure:
         axis.imshow(to_array(picture))
         axis.set(title=f"{name}: {losses[0]:,.4g} to {losses[-1]:,.4g}")
         axis.axis("off")
-        panels[-1].plot(losses, dashes, label=name)
+        panels[-1].plot(range(1, len(losses) + 1), losses, dashes, label=name)
     panels[-1].set(yscale="log", xlabel="evaluations", title="loss (log scale)")
     panels[-1].legend()
     return fig

@@ -22,17 +22,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..device import Network, load_network, pick_device
 from ..files import InputError, check_number, write_file
 from ..images import Picture, encode, load_image, load_with_alpha
+from ..limits import keep_freed_memory
 from ..pixels import to_bytes
-from ..run import KEPT, OneOfMany
 from ..settings import Settings
+from ..transfer import StyleTransfer
 from .show import Cell
 from .show import show_sheet as show_sheet
 
 Pictures = Sequence[Picture] | Mapping[str, Picture | Sequence[Picture]]
 AHEAD = 256  # jobs handed over before they are done: more would only fill the memory
 GONE = futures.BrokenExecutor, futures.CancelledError
+KEPT = threading.local()  # networks compute for one thread at a time
 
 
 def contact_sheet(
@@ -168,12 +171,25 @@ def _paint(
 ) -> tuple[np.ndarray, dict[str, float], float]:
     """Do a job, wherever that is; return picture, (H, W, 3), its losses and seconds."""
     began = time.perf_counter()
-    run = OneOfMany(photo, list(paintings), Settings.from_json(recipe.encode()))
+    keep_freed_memory()
+    settings = Settings.from_json(recipe.encode())
+    network = _network(settings)
+    run = StyleTransfer(photo, list(paintings), settings, network=network)
     # Coarse to fine: a larger picture counts more than a lower loss.
     best = max(run, key=lambda s: (s.image.numel(), -s.losses["total"]), default=None)
     if best is None:
         raise InputError("the loss is no number from the start; try other weights")
     return to_bytes(best.image), best.losses, time.perf_counter() - began
+
+
+def _network(settings: Settings) -> Network:
+    """Make the network of a run, unless that of the thread's last run fits."""
+    names = "weights", "pooling", "padding", "seed", "device", "precision"
+    kind = [getattr(settings, name) for name in names]
+    if vars(KEPT).get("kind") != kind:
+        network = load_network(settings, pick_device(settings.device))
+        vars(KEPT).update(network=network, kind=kind)
+    return KEPT.network
 
 
 def _finish(future: futures.Future, cell: Cell, file: Path | None) -> Cell:
