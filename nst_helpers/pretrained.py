@@ -52,7 +52,7 @@ def read_parameters(
             if not isinstance(x, Tensor) or x.shape != shape or x.dtype not in FLOATS:
                 line = f"{key} should have shape {shape} and hold floats"
                 raise InputError(f"{weights}: not the weights of a VGG19: {line}")
-            if x.layout != torch.strided or x.is_meta or not x.float().isfinite().all():
+            if x.layout != torch.strided or x.is_meta or not x.float().sum().isfinite():
                 raise InputError(
                     f"{weights}: {key} has no numbers, or infinite ones; get it again"
                 )
@@ -115,8 +115,8 @@ def _load(path: Path) -> dict[str, Tensor]:
             "'random' or the path of a .safetensors or .pth file"
         )
     try:
-        _check_sha256(path)
         data = path.read_bytes()
+        _check_sha256(path, data)
         if data[8:9] == b"{":  # safetensors, whatever its name
             # Not load_file, which may take Ctrl-C for a fault of the file.
             return load(data)
@@ -132,7 +132,7 @@ def _load(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _check_sha256(path: Path) -> None:
+def _check_sha256(path: Path, data: bytes) -> None:
     """Compare a file with the checksum beside it or in the name torchvision gave it."""
     beside = path.with_name(path.name + ".sha256")
     in_name = re.fullmatch("vgg19-([0-9a-f]{8})[.]pth", path.name)
@@ -142,7 +142,7 @@ def _check_sha256(path: Path) -> None:
         if not found:
             raise InputError(f"{beside}: no SHA-256 of 64 digits in it; delete it")
         expected = found[0]
-    actual = hashlib.sha256(path.read_bytes()).hexdigest()
+    actual = hashlib.sha256(data).hexdigest()
     if not actual.startswith(expected):
         raise InputError(
             f"{path}: its SHA-256 starts {actual[:8]}, not {expected[:8]}: cut off, or "

@@ -20,7 +20,9 @@ from .convolution import ConvReLU, has_onednn
 # the first tensor is made. Whoever has set it keeps what they chose.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
-TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}  # of a relative difference
+# Of relative differences: of features, and of a gradient: near 0 a ReLU may go either
+# way, and so may the largest of four.
+TOLERANCE = {"float32": (1e-4, 1e-2), "bfloat16": (2e-2, 2e-1)}
 
 
 def accelerate(vgg: VGG19, precision: str = "auto") -> tuple[VGG19, str]:
@@ -38,7 +40,7 @@ def accelerate(vgg: VGG19, precision: str = "auto") -> tuple[VGG19, str]:
         if precision == "float32" and not has_onednn(weight):
             return vgg, precision  # graphics cards and others take the plain network
         quick = _copy(vgg, getattr(torch, precision))
-        _compare(quick, vgg, TOLERANCE[precision])
+        _compare(quick, vgg, *TOLERANCE[precision])
     except Exception as error:  # an operator is missing, has changed or disagrees
         line = " ".join(str(error).split())
         warnings.warn(f"painting without quick convolutions: {line}", stacklevel=2)
@@ -63,19 +65,19 @@ def _copy(vgg: VGG19, dtype: torch.dtype) -> VGG19:
     return quick
 
 
-def _compare(quick: VGG19, vgg: VGG19, tolerance: float) -> None:
+def _compare(quick: VGG19, vgg: VGG19, near: float, about: float) -> None:
     """Refuse a copy whose features or gradient are others than the network's."""
     layers = [*CONTENT_LAYERS, *STYLE_LAYERS]
     generator = torch.Generator().manual_seed(0)
-    image = torch.rand(1, 3, 64, 64, generator=generator, device="cpu")
+    image = torch.rand(1, 3, 48, 48, generator=generator, device="cpu")
     found = []
     for network in (quick, vgg):
-        pixels = image.to(vgg.mean).requires_grad_()
+        pixels = image.to(vgg.mean).clone().requires_grad_()
         with torch.enable_grad():
             features = network(pixels, layers)
             sum(f.float().square().mean() for f in features.values()).backward()
         found.append([*features.values(), pixels.grad])
     for name, ours, theirs in zip([*layers, "the gradient"], *found, strict=True):
         off = ((ours - theirs).norm() / theirs.norm()).item()
-        if not off <= tolerance:
+        if not off <= (about if name == "the gradient" else near):
             raise ArithmeticError(f"{name} is off by {off:.1g}")
