@@ -42,10 +42,11 @@ test-fast: ONLY = not long and not browser
 test test-fast: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	NST_STEPS=3 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "$(ONLY)" \
-		--nbval-lax --nbval-cell-timeout=300 \
-		--ignore tests/test_site.py --ignore notebooks/exam \
-		notebooks tests/test_studio.py tests/test_browser.py tests  # longest first
+	NST_STEPS=2 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "$(ONLY)" \
+		--nbval-lax --nbval-cell-timeout=300 --ignore tests/test_site.py \
+		--ignore notebooks/exam --ignore notebooks/solutions \
+		tests/test_solutions.py notebooks tests/test_studio.py tests/test_browser.py \
+		tests  # longest first
 
 test-long: .venv/dev
 	$(BIN)/pytest --hypothesis-profile=long --ignore tests/test_site.py tests \
