@@ -1225,16 +1225,12 @@ def test_a_region_takes_the_second_painting_and_nothing_else_bends(page):
         load_image(IMAGES / "style" / f"{name}.jpg", 32)
         for name in ("kandinsky_composition_viii", "hokusai_great_wave")
     )
+    vgg = make_network("random")
     right, left = (
-        make_network("random")(page.studio.image[..., part], ["conv1_1"])[
-            "conv1_1"
-        ].mean((2, 3))
+        vgg(page.studio.image[..., part], "conv1_1")["conv1_1"].mean((2, 3))
         for part in (slice(20, 32), slice(0, 12))
     )
-    means = [
-        make_network("random")(x, ["conv1_1"])["conv1_1"].mean((2, 3))
-        for x in (kandinsky, wave)
-    ]
+    means = [vgg(x, "conv1_1")["conv1_1"].mean((2, 3)) for x in (kandinsky, wave)]
 
     def far(a, b):
         return (a - b).norm().item()
