@@ -9,11 +9,10 @@ Networks", CVPR 2016.
 """
 
 import os
-import sys
 
-if "torch" not in sys.modules:  # which reads it when it is loaded
-    # Threads that wait in a loop would take the cores from other programs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Threads that wait in a loop would take the cores from other programs. Torch reads it
+# when it is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from .files import InputError
 from .images import load_image, save_image

@@ -77,11 +77,10 @@ def decode(
             if is_file:  # reads the header only
                 opened = stack.enter_context(_open(file))
             huge = long_side and opened.width * opened.height > HUGE
+            if opened.width * opened.height > MAX_PIXELS and huge and is_file:
+                opened.draft(None, (long_side, long_side))  # decodes a JPEG smaller
             if opened.width * opened.height > MAX_PIXELS:
-                if huge and is_file:  # a JPEG can shrink while it is decoded
-                    opened.draft(None, (long_side, long_side))
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise InputError(too_large)
+                raise InputError(too_large)
             picture = _upright(opened)
         if picture.mode.startswith("I") or picture.mode == "F":
             return _deep(picture, getattr(opened, "tag_v2", {}))

@@ -72,8 +72,7 @@ def test_time_is_said_coarsely(monkeypatch, capsys):
         image = torch.zeros(1, 3, 16, 16)
 
     monkeypatch.setattr(command_line, "StyleTransfer", lambda *_: Nothing())
-    times = {0.01: "1 s", 3.4: "3 s", 23: "20 s", 44.9: "40 s", 50: "a minute"}
-    times |= {89: "a minute", 91: "2 minutes", 432: "7 minutes", 9e4: "1500 minutes"}
+    times = {3.4: "3 s", 89: "89 s", 91: "2 minutes", 432: "7 minutes"}
     for seconds, said in times.items():
         monkeypatch.setattr(command_line, "forecast", lambda *_, s=seconds: (s, 1.234))
         assert main([*SMALL, "-o", "out.png", "--yes"]) == 0

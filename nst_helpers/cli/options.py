@@ -124,8 +124,10 @@ def _read_paintings(options: argparse.Namespace) -> None:
         options.mix = mix
 
 
-def check_effect(options: argparse.Namespace, settings: Settings) -> None:
-    """Refuse options that would do nothing."""
+def choose_settings(options: argparse.Namespace) -> Settings:
+    """Change the recipe, if it is there, by the options; refuse what does nothing."""
+    is_recipe = options.recipe and os.path.exists(options.recipe)
+    settings = change(Settings.load(options.recipe) if is_recipe else LARGE, options)
     is_random = settings.start == "noise" or settings.weights == "random"
     for name, has_effect, cure in (
         ("every", options.checkpoint, "without --checkpoint"),
@@ -137,3 +139,4 @@ def check_effect(options: argparse.Namespace, settings: Settings) -> None:
         if vars(options).get(name) not in (None, []) and not has_effect:
             option = name.replace("_", "-")
             raise InputError(f"--{option} does nothing {cure}; change that, or drop it")
+    return settings

@@ -23,7 +23,7 @@ from ..plots import FRAMES, save_gif, show_triptych
 from ..run import forecast
 from ..settings import LIMITS, Settings
 from ..transfer import StyleTransfer
-from .options import LARGE, change, check_effect
+from .options import choose_settings
 from .places import check_frames, check_places, deliver, remove_frames
 from .process import undisturbed
 
@@ -35,12 +35,10 @@ WIDEST = 40  # heights side by side, in a triptych: WebP holds no more
 def paint(options: argparse.Namespace) -> None:
     """Do what the command line asks; what breaks it off is raised in the end."""
     check_places(options)
-    is_recipe = options.recipe and Path(options.recipe).exists()
     if vars(options).get("size", 0) is None:  # as large as the photo
         photo, _ = load_with_alpha(options.photo, None)
         options.size = min(max(photo.shape), LIMITS["size"][1])
-    settings = change(Settings.load(options.recipe) if is_recipe else LARGE, options)
-    check_effect(options, settings)
+    settings = choose_settings(options)
     photo, alpha = load_with_alpha(options.photo, settings.size)
     largest = round(settings.size * max(1, settings.style_scale))
     paintings = [
@@ -159,11 +157,8 @@ def _begin(
         start = load_image(options.picture)
         transfer.image = fit_inside(start, *transfer.image.shape[2:])
     seconds, gigabytes = forecast(photo, paintings, settings)
-    minutes = round(seconds / 60)
-    cost = f"about {minutes} minutes" if minutes > 1 else "about a minute"
-    if seconds < 45:
-        cost = f"about {max(1, float(f'{seconds:.1g}')):.0f} s"
-    cost += f", {gigabytes:.1f} GB of memory"
+    time_needed = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+    cost = f"about {time_needed}, {gigabytes:.1f} GB of memory"
     print(f"{transfer.precision}, {settings.size} pixels: {cost}", file=sys.stderr)
     return transfer
 

@@ -18,7 +18,7 @@ from ..files import InputError, look
 from ..images import FORMATS, check_ending, save_image
 from ..settings import Settings
 from ..sheet import Cell, contact_sheet, process_pool, show_sheet
-from .options import LARGE, MORE, Parser, add_settings, change, check_effect
+from .options import LARGE, MORE, Parser, add_settings, change, choose_settings
 from .paint import draw, paint, save_recipe, shrink
 
 ALONE = "triptych", "frames", "gif", "checkpoint", "picture"  # options of one photo
@@ -32,9 +32,7 @@ def paint_photos(options: argparse.Namespace) -> int | None:
     for name in filter(vars(options).get, ALONE):
         option = "start" if name == "picture" else name
         raise InputError(f"--{option} is for one photo; leave it out")
-    is_recipe = options.recipe and Path(options.recipe).exists()
-    settings = change(Settings.load(options.recipe) if is_recipe else LARGE, options)
-    check_effect(options, settings)
+    settings = choose_settings(options)
     folder, photos = Path(options.out).expanduser(), {}
     paintings = [Path(name).expanduser() for name in options.paintings]
     folder.mkdir(exist_ok=True)

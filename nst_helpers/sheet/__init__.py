@@ -141,8 +141,6 @@ def process_pool(workers: int, threads: int | None = None) -> futures.Executor:
     workers = check_number("workers", workers, 1, 1024)
     share = max(1, torch.get_num_threads() // workers) if threads is None else threads
     share = check_number("threads", share, 1, 1024)
-    # The children inherit it: threads that wait in a loop would take others' cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     context = multiprocessing.get_context("spawn")  # OpenMP does not survive a fork
     return futures.ProcessPoolExecutor(workers, context, _set_up, (share,))
 
