@@ -1,4 +1,5 @@
 import os
+import subprocess
 from functools import partial
 from itertools import pairwise
 
@@ -8,10 +9,20 @@ import pytest
 import torch
 from conftest import IMAGES, TINY
 
-from nst_helpers import InputError, Settings, load_image, save_image, stylize
+from nst_helpers import (
+    ContentLoss,
+    InputError,
+    Settings,
+    StyleLoss,
+    load_image,
+    save_image,
+    stylize,
+)
+from nst_helpers.cli.films import paint_frames as main
 from nst_helpers.cli.process import report
-from nst_helpers.film import main, paint_film
-from nst_helpers.flow import TemporalLoss, follow
+from nst_helpers.film import paint_film
+from nst_helpers.film.flow import TemporalLoss, follow, hold
+from nst_helpers.pixels import to_array
 
 WAVE = IMAGES / "style" / "hokusai_great_wave.jpg"
 
@@ -60,7 +71,7 @@ def test_what_was_hidden_is_not_trusted(lake):
 
 def test_the_loss_is_that_of_the_paper(vgg):
     moved, image = torch.rand(2, 1, 3, 16, 20)
-    trust = (torch.rand(16, 20) > 0.3).float()
+    trust = torch.rand(16, 20)
     loss = TemporalLoss(moved, trust)
     loss.prepare(vgg, image)
     c = trust.numpy()[None, None]
@@ -68,6 +79,17 @@ def test_the_loss_is_that_of_the_paper(vgg):
     expected = (c * (x - w) ** 2).sum() / (c * w**2).sum()
     assert loss(image, {}).item() == pytest.approx(expected, rel=1e-5)
     assert loss(moved, {}).item() == 0
+
+
+def test_what_is_new_has_each_style_by_its_area():
+    trust, moved = torch.ones(16, 20), torch.rand(1, 3, 16, 20)
+    losses = [ContentLoss(2.0), StyleLoss(torch.rand(1, 3, 20, 20), 8.0)]
+    assert len(hold(losses, moved, trust, 0.5)) == 3  # nothing is new
+    trust[:, 15:] = 0
+    *same, held, new = hold(losses, moved, trust, 0.5)
+    assert same == losses and held.weight == 0.5 * 10
+    assert (new.name, new.weight) == ("new style", 0.25 * 8)
+    assert torch.equal(new.mask, 1 - trust) and losses[1].mask is None
 
 
 @pytest.mark.long
@@ -111,21 +133,78 @@ def test_a_folder_becomes_a_folder_and_goes_on(plain, empty_folder, frames, caps
         save_image(frame, f"in/{number}.png")
     line = ["in", str(WAVE), "-o", "out", *SMALL]
     assert report(lambda: main(line)) == 0
-    assert sorted(os.listdir("out")) == [f"{n}.png" for n in range(4)]
+    assert sorted(os.listdir("out")) == [*(f"{n}.png" for n in range(4)), "film.json"]
     painted = [load_image(f"out/{n}.png") for n in range(4)]
     os.remove("out/2.png")
     os.remove("out/3.png")
+    before = [os.stat(f"out/{n}.png").st_mtime_ns for n in range(2)]
     assert report(lambda: main(line)) == 0
+    assert [os.stat(f"out/{n}.png").st_mtime_ns for n in range(2)] == before
     for n, image in enumerate(painted):
         again = load_image(f"out/{n}.png")
         # What goes on begins from the frame as it was rounded in the file.
         assert (again - image).abs().mean() < (0.01 if n > 1 else 1e-9)
+    for more in (["--size", "40"], ["--style-weight", "5"]):
+        assert report(lambda more=more: main([*line, *more])) == 2
+        assert "frames of another film, or painted otherwise" in capsys.readouterr().err
     os.mkdir("none")
-    wrongs = ("none", "no frames"), ("gone", "no video"), ("out", "FRAMES lie there")
-    for wrong, said in wrongs:
+    os.mkdir("twins")
+    os.mkdir("foreign")
+    for name in ("twins/a.png", "twins/a.jpg", "foreign/1.png"):
+        save_image(frames[0], name)
+    for wrong, out, said in (
+        ("none", "out", "no frames"),
+        ("gone", "out", "no video"),
+        ("out", "out", "FRAMES lie there"),
+        ("in", os.path.abspath("in"), "FRAMES lie there"),
+        ("twins", "new", "two frames have one name"),
+        ("in", "foreign", "frames of another film"),
+        ("in", "new.webm", "end the name in .mp4"),
+        ("in", "", "an empty name"),
+    ):
         capsys.readouterr()
-        assert report(partial(main, [wrong, *line[1:]])) == 2
-        assert said in capsys.readouterr().err
+        assert report(partial(main, [wrong, line[1], "-o", out, *SMALL])) == 2
+        err = capsys.readouterr().err
+        assert said in err and len(err.splitlines()) == 1
+    assert os.listdir("foreign") == ["1.png"] and not os.path.exists("new")
+
+
+def test_a_weight_of_no_sense_is_refused_before_anything_is_painted(plain, frames):
+    for weight in (-1.0, 1e4, float("nan"), "2"):
+        with pytest.raises(InputError, match="weight is a number from 0.0 to 1,000.0"):
+            next(paint_film(frames, WAVE, TINY, weight))
+    heavy = Settings(**{**vars(TINY), "style_weight": 1e6})
+    assert len(list(paint_film(frames[:2], WAVE, heavy))) == 2
+
+
+def test_a_video_that_cannot_be_written_leaves_none(
+    plain, empty_folder, frames, monkeypatch, capsys
+):
+    os.mkdir("in")
+    for number, frame in enumerate(frames[:2]):
+        save_image(frame, f"in/{number}.png")
+    line = ["in", str(WAVE), "-o", "out.mp4", *SMALL]
+    with monkeypatch.context() as full:
+        full.setattr(ffmpeg, "count_frames_and_secs", lambda path: (1, 0.0))
+        assert report(lambda: main(line)) == 2
+    assert "out.mp4: cannot be written" in capsys.readouterr().err
+    assert sorted(os.listdir()) == ["in", "out"]
+    assert report(lambda: main(line)) == 0
+    assert "2/2" in capsys.readouterr().err  # the frames were there
+    assert ffmpeg.count_frames_and_secs("out.mp4")[0] == 2
+
+
+def test_frames_at_an_uneven_pace_are_all_painted(plain, empty_folder, frames):
+    for number, frame in enumerate(frames[:4]):
+        save_image(frame, f"{number}.png")
+    pace = "setpts=N*N*0.1/TB"  # seconds 0, 0.1, 0.4, 0.9
+    command = [ffmpeg.get_ffmpeg_exe(), "-i", "%d.png", "-vf", pace, "-fps_mode", "vfr"]
+    subprocess.run([*command, "in.mp4"], check=True, capture_output=True)
+    assert report(lambda: main(["in.mp4", str(WAVE), "-o", "out", *SMALL])) == 0
+    painted = [load_image(f"out/{n:05d}.png") for n in range(4)]
+    assert len(os.listdir("out")) == 5
+    # Each has moved on by 2 of 48 pixels.
+    assert all((a - b).abs().mean() > 0.03 for a, b in pairwise(painted))
 
 
 def test_a_video_becomes_a_video(plain, empty_folder, frames):
@@ -142,7 +221,7 @@ def test_a_video_becomes_a_video(plain, empty_folder, frames):
     reader = ffmpeg.read_frames("out.mp4")
     about = next(reader)
     assert about["size"] == (48, 48) and about["fps"] == pytest.approx(12)
-    shown = np.frombuffer(next(reader), np.uint8) / 255
-    kept = load_image("out/00000.png")[0].permute(1, 2, 0).numpy().ravel()
-    assert abs(shown - kept).mean() < 0.06  # as far as the codec goes
-    reader.close()
+    kept = [to_array(load_image(f"out/{n:05d}.png")).ravel() for n in range(3)]
+    for number, data in enumerate(reader):
+        off = [abs(np.frombuffer(data, np.uint8) / 255 - x).mean() for x in kept]
+        assert off[number] == min(off) < 0.06  # as far as the codec goes

@@ -9,7 +9,7 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 METHOD = ("vgg", "losses", "spectrum", "transfer")
-LIMIT = 4538  # lines of all but studio and lessons
+LIMIT = 4640  # lines of all but studio and lessons
 APART = ("studio", "lessons")  # nobody needs them but who opens them
 SCREEN = ("__main__", "cli")  # may print
 

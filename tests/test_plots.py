@@ -175,8 +175,10 @@ def test_images_without_enough_titles_are_an_error():
 
 def test_triptych():
     images = [torch.rand(1, 3, 20, 30) for _ in range(3)]
-    titles = [axis.get_title() for axis in show_triptych(*images).axes]
-    assert titles == ["photo", "painting", "result"]
+    axes = show_triptych(*images).axes
+    assert [axis.get_title() for axis in axes] == ["photo", "painting", "result"]
+    for axis, image in zip(axes, images, strict=True):
+        np.testing.assert_array_equal(axis.images[0].get_array(), to_array(image))
 
 
 def test_loss_curves_are_labelled_logarithmic_and_tell_terms_apart():
@@ -217,6 +219,8 @@ def test_film_strip_runs_from_the_first_to_the_last():
     axes = film_strip(make_steps(81)).axes
     shown = [int(axis.get_title().split()[-1]) for axis in axes]
     assert len(shown) == 6 and shown[0] == 0 and shown[-1] == 80
+    greys = [axis.images[0].get_array().max() for axis in axes]
+    assert greys == pytest.approx([number / 81 for number in shown])
     gaps = np.diff(shown)
     assert (np.diff(gaps) >= 0).all()
     assert len(film_strip(make_steps(2)).axes) == 2

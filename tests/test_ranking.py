@@ -142,7 +142,7 @@ def test_a_judge_sees_no_name_until_the_end(tmp_path):
     ranking = Ranking(PICTURES, file, "Which is calmer?")
     assert "Which is calmer?" in told(ranking) and not file.exists()
     for k in range(12):
-        seen = told(ranking) + str(ranking._thumbs._buttons.options)
+        seen = told(ranking) + str(ranking._thumbs._buttons.get_state())
         assert not [name for name in NAMES if name in seen]
         assert f"{k} of 12 answered" in seen
         assert ranking._thumbs.value is None  # so that either can be clicked

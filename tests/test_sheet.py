@@ -1,7 +1,12 @@
+import functools
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import dask
 import distributed
@@ -9,11 +14,20 @@ import numpy as np
 import pytest
 import torch
 from conftest import IMAGES, TINY
+from matplotlib.text import Text
 
-from nst_helpers import InputError, Settings, load_image, save_image, stylize
+from nst_helpers import (
+    InputError,
+    Settings,
+    StyleTransfer,
+    load_image,
+    save_image,
+    stylize,
+)
 from nst_helpers.__main__ import main
 from nst_helpers.cli.process import report
 from nst_helpers.cli.sheets import paint_sheet
+from nst_helpers.optimizers import OPTIMIZERS
 from nst_helpers.pixels import to_bytes
 from nst_helpers.sheet import contact_sheet, process_pool, show_sheet
 
@@ -28,7 +42,7 @@ RECIPES = [
     for layer in ("conv1_1", "conv2_2")
 ]
 SHEET = PHOTOS, PAINTINGS, RECIPES  # 24 pictures
-GONE = "the workers are gone .*; start them anew and say the same again: .* is in "
+GONE = "the workers are gone, or their scheduler .*; say the same again: .* is in "
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -148,6 +162,7 @@ def test_a_sheet_broken_off_goes_on(plain, tmp_path):
     third = list(contact_sheet(*sheet))
     assert sum(cell.kept for cell in third) == 2
     assert_same(third, second)
+    assert not any(c.kept for c in contact_sheet(PHOTOS[1:2], *sheet[1:]))
     others = [replace(recipe, steps=3) for recipe in RECIPES[:2]]
     assert not any(c.kept for c in contact_sheet(*sheet[:2], others, *sheet[3:]))
 
@@ -176,6 +191,37 @@ def test_only_what_is_named_is_painted(plain):
     assert "style 2" in cells[1].losses
 
 
+def test_recipes_of_other_networks_and_scales_are_those_of_stylize(plain):
+    recipes = [TINY, replace(TINY, pooling="max"), replace(TINY, style_scale=2.0)]
+    for cell in contact_sheet(PHOTOS[:1], PAINTINGS[:1], recipes):
+        side = round(32 * cell.settings.style_scale)
+        painting = to_bytes(load_image(PAINTINGS[0], side))
+        image = stylize(to_bytes(load_image(PHOTOS[0], 32)), painting, cell.settings)
+        np.testing.assert_array_equal(to_bytes(image), to_bytes(cell.image))
+
+
+def test_a_cell_is_the_best_picture_of_the_last_size(plain, monkeypatch):
+    wild = functools.partial(torch.optim.Adam, lr=0.5)
+    monkeypatch.setitem(OPTIMIZERS, "adam", wild)
+    recipes = [replace(TINY, optimizer="adam", steps=8)]
+    recipes += [replace(recipes[0], size=64, scales=2)]
+    for cell in contact_sheet(PHOTOS[:1], PAINTINGS[:1], recipes):
+        photo, painting = (
+            to_bytes(load_image(x[0], cell.settings.size)) for x in (PHOTOS, PAINTINGS)
+        )
+        steps = list(StyleTransfer(photo, painting, cell.settings))
+        last = [s for s in steps if s.image.shape == steps[-1].image.shape]
+        best = min(last, key=lambda step: step.losses["total"])
+        assert cell.losses == best.losses
+        np.testing.assert_array_equal(to_bytes(best.image), to_bytes(cell.image))
+
+
+def test_arrays_are_told_apart_by_a_number(plain):
+    arrays = [to_bytes(load_image(photo, 32)) for photo in PHOTOS[:2]]
+    cells = list(contact_sheet(arrays, PAINTINGS[:1], [TINY]))
+    assert [cell.photo for cell in cells] == ["photo 1", "photo 2"]
+
+
 def drawn(cells):
     """Return titles and labels at the left, of the fields with a picture."""
     axes = [axis for axis in show_sheet(cells).axes if axis.images]
@@ -199,6 +245,18 @@ def test_rows_and_columns_are_named_by_what_differs(painted):
     assert drawn(named)[0][5] == "kandinsky composition viii, pupil 5"
     with pytest.raises(InputError, match="no pictures"):
         show_sheet([])
+
+
+def test_names_are_no_formulas_and_two_are_two(plain, tmp_path):
+    named = {"$x^$ and $y_$": PHOTOS[0], "bad\udcff": tmp_path / "p$^_$q.jpg"}
+    cells = list(contact_sheet(named, PAINTINGS[:1], RECIPES[:2]))
+    figure = show_sheet(cells)
+    figure.savefig(tmp_path / "sheet.png")
+    texts = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert r"\$x^\$" in texts and "bad?" in texts
+    twins = ["x.jpg", "x.png", "x 2.jpg"]
+    with pytest.raises(InputError, match="two photos have one name"):
+        list(contact_sheet(twins, PAINTINGS))
 
 
 def test_wrong_numbers_of_workers_are_refused():
@@ -256,7 +314,7 @@ def test_workers_that_die_at_their_start_are_one_line(
     line = [str(PHOTOS[0]), "--paintings", str(PAINTINGS[0]), *SMALL, "-o", "sheet.png"]
     assert report(lambda: paint_sheet([*line, "--workers", "2"])) == 2
     (said,) = failures(capsys)
-    assert "the workers are gone (BrokenProcessPool); start them anew" in said
+    assert "the workers are gone, or their scheduler (BrokenProcessPool); say" in said
 
 
 def test_recipes_of_the_wall_become_a_poster(plain, empty_folder, capsys):
@@ -266,6 +324,43 @@ def test_recipes_of_the_wall_become_a_poster(plain, empty_folder, capsys):
     line += ["--recipes", "ann.json", "bob.json", "--size", "32", "--into", "kept"]
     assert report(lambda: paint_sheet(line)) == 0
     assert len(os.listdir("kept")) == 4 and load_image("poster.jpg").shape[3] > 64
+    Settings(size=48, steps=2).save("cem.json")  # mixes nothing: all alike
+    line += ["--yes", "cem.json"]
+    line.insert(line.index("ann.json"), line.pop())
+    assert report(lambda: paint_sheet(line)) == 0
+    assert len(os.listdir("kept")) == 6
+    os.mkdir("b")
+    Settings(steps=1).save("b/ann.json")
+    for more, said in ((["--scales", "3"], "cem: 3 scales"), (["b/ann.json"], "two")):
+        where = line.index("ann.json") if more[0] == "b/ann.json" else len(line)
+        capsys.readouterr()
+        wrong = [*line[:where], *more, *line[where:]]
+        assert report(lambda wrong=wrong: paint_sheet(wrong)) == 2
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name != "posix", reason="signals of a terminal")
+@pytest.mark.parametrize("begun", [False, True])
+def test_ctrl_c_ends_two_processes_in_mid_picture(empty_folder, begun):
+    line = [sys.executable, "-m", "nst_helpers.sheet", *map(str, PHOTOS), "--size=256"]
+    line += [
+        "--paintings",
+        str(PAINTINGS[0]),
+        "--vary=style_weight=1,10",
+        "-o",
+        "x.png",
+    ]
+    told = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    run = subprocess.Popen([*line, "--workers=2"], **told)
+    time.sleep(5)  # the two are starting
+    end = time.monotonic() + 120
+    while begun and not list(Path("x").glob("*.json")):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130 and "Traceback" not in err, err
 
 
 @pytest.mark.parametrize(
@@ -279,6 +374,8 @@ def test_recipes_of_the_wall_become_a_poster(plain, empty_folder, capsys):
         ("--size photo", "--size photo is for one photo"),
         ("--recipes none.json", "none.json"),
         ("--workers 0", "workers"),
+        ("--workers 2 --dask tcp://127.0.0.1:9", "--workers does nothing beside"),
+        ("--vary steps=1,2 --vary steps=3", "a setting is varied twice"),
         ("-o sheet.psd", "sheet.psd"),
     ],
 )
@@ -306,6 +403,12 @@ def test_several_photos_keep_their_names(plain, empty_folder, capsys):
     assert sorted(os.listdir("out")) == ["a.b.webp", "cat.jpg"]
     assert load_image("out/cat.jpg").shape[3] == 32
     os.remove("out/cat.jpg")
+    os.mkdir("out/cat.jpg")  # no file can take its place; the rest goes on
+    os.remove("out/a.b.webp")
+    assert main([photos[0], *line[2:], "--yes"]) == 1
+    assert sorted(os.listdir("out")) == ["a.b.webp", "cat.jpg"]
+    assert "out/cat.jpg: cannot be written" in capsys.readouterr().err
+    os.rmdir("out/cat.jpg")
     assert main([photos[0], *line[2:]]) == 0
     said = capsys.readouterr().err
     assert "1 of 2 there already" in said and "1/1" in said

@@ -1260,6 +1260,10 @@ def test_who_pulls_where_is_laid_over_the_picture(page):
     pull = pixels.grad[0].norm(dim=0)
     expected = np.corrcoef(pull.flatten(), page.run.pull.flatten())[0, 1]
     assert expected > 0.9
+    of_content = page.run.pull
+    page.choice("who pulls where").value = "style"
+    page.worker.wait()
+    assert not torch.equal(page.run.pull, of_content)
     page.studio.paint(1)
     assert page.run.pull.shape == (21, 32)
     page.choice("who pulls where").value = ""

@@ -1047,3 +1047,16 @@ def test_pictures_without_pixels_are_refused(photo, painting):
     for empty in (torch.zeros(1, 3, 0, 0), np.zeros((0, 9, 3), np.uint8)):
         with pytest.raises(InputError, match="empty|its shape is"):
             begin(empty, painting)
+
+
+def test_a_size_refused_leaves_losses_of_ones_own_as_they_were(photo, painting):
+    def losses():
+        content, _, tv = own(painting)
+        return [content, StyleLoss(painting, layers=STYLE, scale=0.5), tv]
+
+    whole = run(photo, None, losses(), size=64)[1]
+    transfer = begin(photo, None, losses(), size=64)
+    steps = [next(transfer) for _ in range(3)]
+    with pytest.raises(InputError, match="the painting"):
+        change(transfer, size=40)
+    assert same(steps + list(transfer), whole)

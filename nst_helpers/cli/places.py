@@ -35,8 +35,8 @@ def check_places(options: argparse.Namespace) -> None:
         check_number("--every-frame", options.every_frame, 1, LIMITS["steps"][1])
     places = vars(options)
     for option in READ + WRITTEN:
-        places[option] = _expand(option, places[option])
-    options.paintings = [_expand("painting", name) for name in options.paintings]
+        places[option] = expand(option, places[option])
+    options.paintings = [expand("painting", name) for name in options.paintings]
     for picture in filter(None, (options.out, options.triptych)):
         check_ending(picture)
     if options.gif and Path(options.gif).suffix.lower() != ".gif":
@@ -62,7 +62,7 @@ def check_places(options: argparse.Namespace) -> None:
             if os.path.basename(file) and not os.path.isdir(file):
                 what = "a pipe or a device; name a file"
             raise InputError(f"{file}: this is {what}")
-        identity = _identify(file, frames, ignores_case=_try_to_write(file))
+        identity = _identify(file, frames, ignores_case=try_to_write(file))
         if identity in taken:
             raise InputError(f"{file}: named twice; choose another name")
         taken.add(identity)
@@ -81,14 +81,14 @@ def check_places(options: argparse.Namespace) -> None:
         raise InputError(f"{line}; choose another name or add --yes")
 
 
-def _expand(what: str, name: str | None) -> str | None:
+def expand(what: str, name: str | None) -> str | None:
     """Refuse an empty name; a ~ at its start becomes the user's folder."""
     if name == "":
         raise InputError(f"{what}: an empty name; is a shell variable not set?")
     return name and os.path.expanduser(name)
 
 
-def _try_to_write(file: str) -> bool:
+def try_to_write(file: str | os.PathLike) -> bool:
     """Write where a file would be; tell whether x and X are one name on that disk."""
     folder = Path(os.path.realpath(file))
     folder = folder if folder.is_dir() else folder.parent

@@ -2,7 +2,7 @@
 
 import argparse
 import dataclasses
-import multiprocessing
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -15,11 +15,13 @@ from typing import Any
 from tqdm import tqdm
 
 from ..files import InputError, look
-from ..images import FORMATS, check_ending, save_image
+from ..images import FORMATS, check_ending, load_with_alpha, save_image
+from ..pixels import fit_mask
 from ..settings import Settings
 from ..sheet import Cell, contact_sheet, process_pool, show_sheet
 from .options import LARGE, MORE, Parser, add_settings, change, choose_settings
 from .paint import draw, paint, save_recipe, shrink
+from .places import expand, try_to_write
 
 ALONE = "triptych", "frames", "gif", "checkpoint", "picture"  # options of one photo
 PIXELS = 50e6  # of a whole sheet, at most
@@ -33,9 +35,10 @@ def paint_photos(options: argparse.Namespace) -> int | None:
         option = "start" if name == "picture" else name
         raise InputError(f"--{option} is for one photo; leave it out")
     settings = choose_settings(options)
-    folder, photos = Path(options.out).expanduser(), {}
+    folder, photos = Path(expand("out", options.out)), {}
     paintings = [Path(name).expanduser() for name in options.paintings]
     folder.mkdir(exist_ok=True)
+    try_to_write(folder)
     for photo in (Path(name).expanduser() for name in options.photos):
         name = photo.name if photo.suffix.lower() in FORMATS else f"{photo.name}.png"
         if name in photos:
@@ -53,8 +56,14 @@ def paint_photos(options: argparse.Namespace) -> int | None:
     for cell in _watch(cells, len(photos)):
         if cell.error:
             failed = True
-        else:
-            save_image(cell.image, folder / cell.photo)
+            continue
+        try:
+            _, alpha = load_with_alpha(photos[cell.photo], settings.size)
+            alpha = None if alpha is None else fit_mask(alpha, cell.image)
+            save_image(cell.image, folder / cell.photo, alpha)
+        except InputError as error:  # the others may be painted yet
+            failed = True
+            tqdm.write(f"nst_helpers: {error}", file=sys.stderr)
     if options.recipe:
         save_recipe(settings, options)
     print(folder)
@@ -88,13 +97,21 @@ def paint_sheet(arguments: list[str] | None = None) -> int:
     varied, recipes = [_read_values(text) for text in options.vary], {}
     for (name, base), *values in product((bases or {"": LARGE}).items(), *varied):
         words = [name, *(f"{key} {value}" for key, value in values)]
-        recipes[", ".join(words)] = change(base, options, **dict(values))
+        try:
+            recipes[", ".join(words)] = change(base, options, **dict(values))
+        except InputError as error:
+            raise InputError(f"{name}: {error}" if name else str(error)) from None
+    keys = {values[0][0] for values in varied}
+    if len(bases) < len(options.recipes) or len(keys) < len(varied):
+        raise InputError("two recipes have one name, or a setting is varied twice")
     paintings = options.paintings
-    if all(settings.mix for settings in recipes.values()):
+    if any(settings.mix for settings in recipes.values()):
         paintings = {"": paintings}
     count = len(options.photos) * len(paintings) * len(recipes)
     recipes = recipes if bases else list(recipes.values())
     into.mkdir(parents=True, exist_ok=True)
+    try_to_write(into)
+    try_to_write(options.out)
     side, cells = (PIXELS / count) ** 0.5, []
     with _workers(options) as executor:
         sheet = contact_sheet(options.photos, paintings, recipes, executor, into)
@@ -134,6 +151,8 @@ def _read_values(text: str) -> list[tuple[str, Any]]:
 @contextmanager
 def _workers(options: argparse.Namespace) -> Iterator[Executor | None]:
     """Have what does the jobs, as long as it takes."""
+    if options.dask and options.workers != 1:
+        raise InputError("--workers does nothing beside --dask; leave it out")
     if options.dask:
         try:
             from dask.distributed import Client
@@ -146,16 +165,16 @@ def _workers(options: argparse.Namespace) -> Iterator[Executor | None]:
             line = f"{options.dask}: no scheduler answers ({error}); is it running?"
             raise InputError(line) from None
         with client:
+            # Of what goes wrong there, a line of ours will tell.
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
             cores = sum(client.nthreads().values())
-            print(f"{options.dask}: {cores} jobs at a time", file=sys.stderr)
+            line = f"no worker yet; start some: dask worker {options.dask}"
+            line = f"{cores} pictures at a time" if cores else line
+            print(f"{options.dask}: {line}", file=sys.stderr)
             yield client.get_executor()
     elif options.workers != 1:
         with process_pool(options.workers) as pool:
-            try:
-                yield pool
-            finally:
-                for child in multiprocessing.active_children():
-                    child.terminate()  # nobody waits for their pictures
+            yield pool
     else:
         yield None
 

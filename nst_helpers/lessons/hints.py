@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,8 +57,9 @@ def call(function: Callable, *inputs: Any) -> Any:
     if answer is None:
         raise Hint("Your function returns nothing: does it say return?")
     for old, new in zip(before, inputs, strict=True):
-        if isinstance(new, Tensor) and not torch.equal(old, new):
-            raise Hint("Your function changes what it is given: begin with a clone().")
+        if not _same(old, new):
+            line = "Your function changes what it is given: begin with a "
+            raise Hint(line + ("clone()." if isinstance(new, Tensor) else "copy."))
     return answer
 
 
@@ -92,6 +94,19 @@ def compare(answer: Any, right: Tensor, mistakes: dict[str, Tensor | float]) -> 
         f"The shape is right, but numbers differ by up to {worst:.2g}: compare with "
         "the formula, one step after the other."
     )
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Tell whether two inputs, of any kind, hold the same."""
+    if isinstance(a, Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, np.ndarray):
+        return np.array_equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a == b
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:

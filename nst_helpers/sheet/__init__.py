@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from dataclasses import replace
 from functools import lru_cache
-from itertools import product
+from itertools import product, takewhile
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..cli.process import undisturbed
 from ..device import Network, load_network, pick_device
 from ..files import InputError, check_number, write_file
 from ..images import Picture, encode, load_image, load_with_alpha
@@ -35,7 +37,7 @@ from .show import show_sheet as show_sheet
 Pictures = Sequence[Picture] | Mapping[str, Picture | Sequence[Picture]]
 AHEAD = 256  # jobs handed over before they are done: more would only fill the memory
 GONE = futures.BrokenExecutor, futures.CancelledError
-KEPT = threading.local()  # networks compute for one thread at a time
+KEPT = threading.local()  # networks compute for one thread at a time; _Pool.is_left
 
 
 def contact_sheet(
@@ -87,7 +89,8 @@ def contact_sheet(
                 pictures = read("photo", photo, settings.size)
                 pictures += read("painting", painting, largest)
             except InputError as error:
-                yield replace(cell, error=str(error)), None, ()
+                line = " ".join(str(error).split())
+                yield replace(cell, error=line), None, ()
                 continue
             job = settings.to_json(), *pictures
             all_of_it = [job[0], *((x.shape, x.tobytes()) for x in pictures)]
@@ -112,15 +115,27 @@ def contact_sheet(
             for future in futures.wait(running, None, futures.FIRST_COMPLETED).done:
                 yield _finish(future, *running.pop(future))
     except GONE as error:
-        again = "start them anew and say the same again"
-        again += f": what is finished is in {into}" if into else ""
-        raise InputError(
-            f"the workers are gone ({type(error).__name__}); {again}"
-        ) from None
+        line = f"the workers are gone, or their scheduler ({type(error).__name__}); "
+        line += "say the same again"
+        line += f": what is finished is in {into}" if into else ""
+        raise InputError(line) from None
     finally:
         for future in running:
             future.cancel()
         vars(KEPT).clear()  # of this thread
+
+
+class _Pool(futures.ProcessPoolExecutor):
+    """Let a picture that is being painted be the last when it is left."""
+
+    def __init__(self, workers: int, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")  # OpenMP does not survive a fork
+        self.is_left = context.Event()
+        super().__init__(workers, context, _set_up, (threads, self.is_left))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
+        self.is_left.set()
+        super().shutdown(wait, cancel_futures=cancel_futures)
 
 
 def process_pool(workers: int, threads: int | None = None) -> futures.Executor:
@@ -133,7 +148,8 @@ def process_pool(workers: int, threads: int | None = None) -> futures.Executor:
         threads: that each computes with; its share of this process's if left out.
 
     Returns:
-        The executor; leave it by `with`, or shut it down.
+        The executor; leave it by `with`, or shut it down: what is not finished then is
+        given up.
 
     Raises:
         InputError: a number out of its range.
@@ -141,8 +157,11 @@ def process_pool(workers: int, threads: int | None = None) -> futures.Executor:
     workers = check_number("workers", workers, 1, 1024)
     share = max(1, torch.get_num_threads() // workers) if threads is None else threads
     share = check_number("threads", share, 1, 1024)
-    context = multiprocessing.get_context("spawn")  # OpenMP does not survive a fork
-    return futures.ProcessPoolExecutor(workers, context, _set_up, (share,))
+    pool = _Pool(workers, share)
+    with undisturbed():  # Ctrl-C is for this process; they do not hear it, from birth
+        for _ in range(workers):
+            pool.submit(os.getpid)
+    return pool
 
 
 def _do(act: Callable[..., Any], *given: Any) -> futures.Future:
@@ -155,10 +174,11 @@ def _do(act: Callable[..., Any], *given: Any) -> futures.Future:
     return future
 
 
-def _set_up(threads: int) -> None:
+def _set_up(threads: int, is_left: Event) -> None:
     """Prepare a process of the pool, which shall end with the one that made it."""
     torch.set_num_threads(threads)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that made it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    KEPT.is_left = is_left
     made_by = multiprocessing.parent_process()
     follow = threading.Thread(target=lambda: (made_by.join(), os._exit(1)), daemon=True)
     follow.start()
@@ -173,11 +193,19 @@ def _paint(
     settings = Settings.from_json(recipe.encode())
     network = _network(settings)
     run = StyleTransfer(photo, list(paintings), settings, network=network)
+    steps = takewhile(lambda _: not _is_left(), run)
     # Coarse to fine: a larger picture counts more than a lower loss.
-    best = max(run, key=lambda s: (s.image.numel(), -s.losses["total"]), default=None)
+    best = max(steps, key=lambda s: (s.image.numel(), -s.losses["total"]), default=None)
+    if _is_left():
+        raise futures.CancelledError
     if best is None:
         raise InputError("the loss is no number from the start; try other weights")
     return to_bytes(best.image), best.losses, time.perf_counter() - began
+
+
+def _is_left() -> bool:
+    """Tell whether nobody waits any more for what this process paints."""
+    return "is_left" in vars(KEPT) and KEPT.is_left.is_set()
 
 
 def _network(settings: Settings) -> Network:
@@ -197,6 +225,9 @@ def _finish(future: futures.Future, cell: Cell, file: Path | None) -> Cell:
         raise error
     if error:
         line = " ".join(str(error).split()) or type(error).__name__
+        if type(error).__name__ == "KilledWorker":  # Dask's, which may not be here
+            line = "its workers died, as for want of memory: give them fewer threads "
+            line += "(--nthreads 1), or choose a smaller size"
         return replace(cell, error=line)
     pixels, losses, seconds = future.result()
     told = {"losses": losses, "seconds": seconds}
@@ -227,4 +258,7 @@ def _name(pictures: Pictures, kind: str) -> dict[str, Picture | Sequence[Picture
     file = str | os.PathLike
     names = [Path(x).stem if isinstance(x, file) else kind for x in pictures]
     numbered = enumerate(zip(names, pictures, strict=True), 1)
-    return {n if names.count(n) == 1 else f"{n} {k}": x for k, (n, x) in numbered}
+    named = {n if names.count(n) == 1 else f"{n} {k}": x for k, (n, x) in numbered}
+    if len(named) < len(names):
+        raise InputError(f"two {kind}s have one name; rename one")
+    return named

@@ -106,4 +106,7 @@ def _describe(cell: Cell) -> dict[str, str]:
 
 def _wrap(text: str, inches: float, most: int | None = None) -> str:
     """Break a text into lines of a width, as many as there is room for."""
-    return "\n".join(textwrap.wrap(text, max(6, int(inches * 9)))[:most])
+    # Of names of files: what is no text, and no formula.
+    text = text.encode("utf-8", "replace").decode()
+    lines = textwrap.wrap(text, max(6, int(inches * 9)))[:most]
+    return "\n".join(lines).replace("$", r"\$")

@@ -98,7 +98,7 @@ class Scene:
         same = (getattr(self.settings, n) == getattr(other.settings, n) for n in names)
         return (
             all(same)
-            and self.region is other.region
+            and write_region(self.region) == write_region(other.region)
             and all(a is b for a, b in zip(self.images, other.images, strict=True))
         )
 

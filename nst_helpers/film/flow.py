@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .losses import Loss, StyleLoss, relative_error
-from .pixels import fit_mask, stretch, to_array, to_bytes, to_tensor
-from .vgg import VGG19
+from ..losses import Loss, StyleLoss, relative_error
+from ..pixels import fit_mask, stretch, to_array, to_bytes, to_tensor
+from ..vgg import VGG19
 
 
 @dataclass(eq=False, repr=False)
@@ -51,7 +51,7 @@ def hold(
     In the style of the whole, what has come into view hardly counts: it would stay a
     photo. So it has each style once more, by its area.
     """
-    weight *= sum(loss.weight for loss in losses)
+    weight = min(1e6, weight * sum(loss.weight for loss in losses))  # the largest
     more, new = [TemporalLoss(moved, trust, weight)], 1 - trust
     part = new.mean().item()
     for loss in losses:
