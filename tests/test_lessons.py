@@ -168,6 +168,10 @@ def count_against(answers, names, side):
     return wins
 
 
+def last_detached(rows):
+    return torch.cat([rows[: len(rows) // 2], rows[len(rows) // 2 :].detach()])
+
+
 def moments(f, of=(1, 2), root=False, correction=0, dim=1):
     """Stack moments of each channel: 1 the mean, 2 the variance, 3 and more."""
     off = flat(f) - flat(f).mean(dim, keepdim=True)
@@ -908,6 +912,7 @@ CASES = {
             (lambda f: moments(f.reshape(1, 1, 1, -1)), "in one row"),
             (lambda f: moments(f, dim=0), "not the channels"),
             (lambda f: moments(f).detach(), "no gradient"),
+            (lambda f: last_detached(moments(f)), "A part of it is cut off"),
             (lambda f: torch.tensor(moments(f).tolist()), "no gradient"),
             (lambda f: moments(f) * 3, "differ by"),
         ],
@@ -932,6 +937,7 @@ CASES = {
             (sliced(seed=None), "rulers"),
             (sliced(seed=1), "differ by"),
             (sliced(end=lambda x: shares_of(x).detach()), "no gradient"),
+            (sliced(end=lambda x: last_detached(shares_of(x))), "is cut off"),
             (sliced(order=lambda x: x.sort(dim=1)), "stops: TypeError"),
         ],
     ),
@@ -953,6 +959,7 @@ CASES = {
             (moments, "third row is missing"),
             (lambda f: moments(f, [1, 2, 3], dim=0), "not the channels"),
             (lambda f: moments(f, [1, 2, 3]).detach(), "no gradient"),
+            (lambda f: last_detached(moments(f, [1, 2, 3])), "A part of it is cut off"),
         ],
     ),
     "goes_down": (

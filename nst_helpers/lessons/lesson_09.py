@@ -210,7 +210,15 @@ def _same_shape(statistic: Callable[[Tensor], Tensor], advice: str) -> None:
 
 
 def _same_gradient(statistic: Callable[[Tensor], Tensor], features: Tensor) -> None:
-    """Raise a Hint if the answer is cut off from the features."""
-    answer = statistic(features.clone().requires_grad_())
+    """Raise a Hint if the answer, or a part of it, is cut off from the features."""
+    x = features.clone().requires_grad_()
+    answer = statistic(x)
     if not isinstance(answer, Tensor) or not answer.requires_grad:
         raise Hint(NO_GRADIENT)
+    # Along some way, as the gradient tells it, and as it is.
+    part, way = draw(*answer.shape), 0.01 * draw(*features.shape)
+    (slope,) = torch.autograd.grad((part * answer).sum(), x)
+    up, down = ((part * statistic(features + s * way)).sum() for s in (1, -1))
+    told, seen = (slope * way).sum(), (up - down) / 2
+    if abs(told - seen) > 0.02 * abs(seen):
+        raise Hint("A part of it is cut off. " + NO_GRADIENT)
