@@ -64,6 +64,7 @@ def test_it_finds_the_course_in_the_zip_beside_it(name, course_zip, tmp_path):
     assert told.outputs[0].text == f"{module} True\n"
 
 
+@pytest.mark.long
 def test_without_the_zip_it_asks_for_it(tmp_path):
     first = new_code_cell(bootstrap.cell_of(EVERY[0]))
     done = run_alone(tmp_path, new_notebook(cells=[first]))

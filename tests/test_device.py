@@ -213,6 +213,7 @@ def fresh(code, *arguments, **variables):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP says what it read")
+@pytest.mark.long
 def test_threads_that_wait_sleep():
     assert "GOMP_SPINCOUNT = '0'" in fresh(
         "import nst_helpers", OMP_DISPLAY_ENV="VERBOSE"

@@ -145,6 +145,7 @@ print(faults())
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc")
 def test_what_is_freed_is_reused_although_dask_asks_for_another_thing():
     dask = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}

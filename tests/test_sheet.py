@@ -66,12 +66,15 @@ def pool():
 
 @pytest.fixture(scope="module")
 def cluster():
+    before = dict(os.environ)  # Dask leaves there what its workers shall find
     quiet = {"dashboard_address": None, "host": "127.0.0.1"}
     with dask.config.set({"distributed.comm.timeouts.connect": "3s"}):
         with distributed.LocalCluster(2, threads_per_worker=1, **quiet) as made:
             for nanny in made.workers.values():
                 nanny.auto_restart = False  # the worker that is killed stays away
             yield made
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def assert_same(cells, others):
