@@ -54,16 +54,17 @@ def paint_frames(arguments: list[str] | None = None) -> None:
     sha256 = hashlib.sha256(to_bytes(painting).tobytes()).hexdigest()
     film = {"recipe": settings.to_json(), "painting": sha256, "frames": names}
     film, told = json.dumps(film).encode(), folder / "film.json"
-    if any(map(look, files)) and not (look(told) and told.read_bytes() == film):
+    is_same = look(told) and told.read_bytes() == film
+    if any(map(look, [told, *files])) and not is_same:
         line = "frames of another film, or painted otherwise, lie there"
         raise InputError(f"{folder}: {line}; name another folder")
-    write_file(told, film)
     done = len(list(takewhile(look, files)))
     painted = files[done - 1] if done else None
     rest = islice(frames, max(0, done - 1), None)
     images = paint_film(rest, painting, settings, painted=painted)
     bar = tqdm(files[done:], unit="frame", total=len(files), initial=done)
     for file, image in zip(bar, images, strict=False):
+        write_file(told, film)
         save_image(image, file)
     if out.suffix:
         _write(list(takewhile(look, files)), out, fps)
