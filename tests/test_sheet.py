@@ -192,6 +192,10 @@ def test_only_what_is_named_is_painted(plain):
     assert [(c.photo, c.painting) for c in cells] == [name[:2] for name in names]
     assert [c.settings for c in cells] == [RECIPES[1], RECIPES[0]]
     assert "style 2" in cells[1].losses
+    for k in range(3):
+        wrong = [*names[0][:k], "none", *names[0][k + 1 :]]
+        with pytest.raises(InputError, match="only .*none.*: name a photo"):
+            next(contact_sheet(PHOTOS, paintings, RECIPES[:2], only=[wrong]))
 
 
 def test_recipes_of_other_networks_and_scales_are_those_of_stylize(plain):

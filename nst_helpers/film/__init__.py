@@ -37,7 +37,7 @@ def paint_film(
         (1, 3, H, W) in [0, 1], each frame.
 
     Raises:
-        InputError: as StyleTransfer does; a frame of another shape.
+        InputError: as StyleTransfer does; a frame of another shape, or a weight.
     """
     weight = check_number("weight", weight, 0.0, 1e3)
     painting, before = as_paintings(painting), None

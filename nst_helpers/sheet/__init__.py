@@ -65,7 +65,8 @@ def contact_sheet(
         Each Cell when it is done. What cannot be painted says why, the rest goes on.
 
     Raises:
-        InputError: the workers are gone, or the folder cannot be written.
+        InputError: the workers are gone, the folder cannot be written, or a name in
+            only is unknown.
     """
     photos, paintings = _name(photos, "photo"), _name(paintings, "painting")
     is_named = isinstance(recipes, Mapping)
@@ -82,6 +83,9 @@ def contact_sheet(
         """Make the jobs; a cell without one is done."""
         names = product(photos, paintings, recipes) if only is None else only
         for place, (photo, painting, recipe) in enumerate(names):
+            if not (photo in photos and painting in paintings and recipe in recipes):
+                line = "name a photo, a painting and a recipe that are given"
+                raise InputError(f"only {photo}, {painting}, {recipe}: {line}")
             settings = recipes[recipe]
             cell = Cell(place, photo, painting, recipe if is_named else "", settings)
             largest = round(settings.size * max(1, settings.style_scale))
